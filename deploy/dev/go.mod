@@ -1,0 +1,3 @@
+module slipstream/deploy/dev
+
+go 1.26

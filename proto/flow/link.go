@@ -171,4 +171,3 @@ func (l applyUp) Send(u Up) error {
 	}
 	return l.s.Send(&m)
 }
-

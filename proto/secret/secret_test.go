@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	pipelinev1 "slipstream/proto/slipstream/pipeline/v1"
 	"slipstream/proto/secret"
+	pipelinev1 "slipstream/proto/slipstream/pipeline/v1"
 )
 
 // TestResolve covers spec 2.4.

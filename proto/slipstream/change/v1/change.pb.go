@@ -6,7 +6,7 @@
 
 // Package slipstream.change.v1 holds what capture reads from Redis and hands to the transformer:
 // changes, gathered in batches. Hash values travel as shapes (the field names, once a batch) and
-// value lists, so that nothing is parsed or repeated on the way (design D7).
+// value lists, so that nothing is parsed, repeated or allocated one by one on the way (design D7).
 
 package changev1
 
@@ -316,18 +316,20 @@ type Change struct {
 	FirstTsMs int64 `protobuf:"varint,8,opt,name=first_ts_ms,json=firstTsMs,proto3" json:"first_ts_ms,omitempty"`
 	// Hash: index into Batch.shapes.
 	Shape uint32 `protobuf:"varint,9,opt,name=shape,proto3" json:"shape,omitempty"`
-	// Hash: the values, in the order of the shape.
-	Values [][]byte `protobuf:"bytes,10,rep,name=values,proto3" json:"values,omitempty"`
+	// Hash: the values in the order of the shape, one behind the other.
+	Values []byte `protobuf:"bytes,10,opt,name=values,proto3" json:"values,omitempty"`
+	// Hash: the end offset of each value in values; as many as the shape has fields.
+	Ends []uint32 `protobuf:"varint,11,rep,packed,name=ends,proto3" json:"ends,omitempty"`
 	// JSON: the document's text.
-	Document []byte `protobuf:"bytes,11,opt,name=document,proto3" json:"document,omitempty"`
+	Document []byte `protobuf:"bytes,12,opt,name=document,proto3" json:"document,omitempty"`
 	// The value before the change as JSON text, where the source of the entry knew it.
-	Before []byte `protobuf:"bytes,12,opt,name=before,proto3" json:"before,omitempty"`
+	Before []byte `protobuf:"bytes,13,opt,name=before,proto3" json:"before,omitempty"`
 	// W3C trace context of the write, where the application sent one (design D11).
-	Traceparent string `protobuf:"bytes,13,opt,name=traceparent,proto3" json:"traceparent,omitempty"`
+	Traceparent string `protobuf:"bytes,14,opt,name=traceparent,proto3" json:"traceparent,omitempty"`
 	// Number of stream entries folded into this change, at least 1.
-	Folded uint32 `protobuf:"varint,14,opt,name=folded,proto3" json:"folded,omitempty"`
+	Folded uint32 `protobuf:"varint,15,opt,name=folded,proto3" json:"folded,omitempty"`
 	// Logical database of the key.
-	Db            uint32 `protobuf:"varint,15,opt,name=db,proto3" json:"db,omitempty"`
+	Db            uint32 `protobuf:"varint,16,opt,name=db,proto3" json:"db,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -425,9 +427,16 @@ func (x *Change) GetShape() uint32 {
 	return 0
 }
 
-func (x *Change) GetValues() [][]byte {
+func (x *Change) GetValues() []byte {
 	if x != nil {
 		return x.Values
+	}
+	return nil
+}
+
+func (x *Change) GetEnds() []uint32 {
+	if x != nil {
+		return x.Ends
 	}
 	return nil
 }
@@ -626,7 +635,7 @@ const file_slipstream_change_v1_change_proto_rawDesc = "" +
 	"\x04main\x18\x01 \x01(\v2\x1e.slipstream.change.v1.StreamIdR\x04main\x122\n" +
 	"\x04side\x18\x02 \x01(\v2\x1e.slipstream.change.v1.StreamIdR\x04side\"\x1f\n" +
 	"\x05Shape\x12\x16\n" +
-	"\x06fields\x18\x01 \x03(\fR\x06fields\"\xb8\x03\n" +
+	"\x06fields\x18\x01 \x03(\fR\x06fields\"\xcc\x03\n" +
 	"\x06Change\x12.\n" +
 	"\x02id\x18\x01 \x01(\v2\x1e.slipstream.change.v1.StreamIdR\x02id\x12\x12\n" +
 	"\x04side\x18\x02 \x01(\bR\x04side\x12\x10\n" +
@@ -638,12 +647,13 @@ const file_slipstream_change_v1_change_proto_rawDesc = "" +
 	"\vfirst_ts_ms\x18\b \x01(\x03R\tfirstTsMs\x12\x14\n" +
 	"\x05shape\x18\t \x01(\rR\x05shape\x12\x16\n" +
 	"\x06values\x18\n" +
-	" \x03(\fR\x06values\x12\x1a\n" +
-	"\bdocument\x18\v \x01(\fR\bdocument\x12\x16\n" +
-	"\x06before\x18\f \x01(\fR\x06before\x12 \n" +
-	"\vtraceparent\x18\r \x01(\tR\vtraceparent\x12\x16\n" +
-	"\x06folded\x18\x0e \x01(\rR\x06folded\x12\x0e\n" +
-	"\x02db\x18\x0f \x01(\rR\x02db\"\xa5\x02\n" +
+	" \x01(\fR\x06values\x12\x12\n" +
+	"\x04ends\x18\v \x03(\rR\x04ends\x12\x1a\n" +
+	"\bdocument\x18\f \x01(\fR\bdocument\x12\x16\n" +
+	"\x06before\x18\r \x01(\fR\x06before\x12 \n" +
+	"\vtraceparent\x18\x0e \x01(\tR\vtraceparent\x12\x16\n" +
+	"\x06folded\x18\x0f \x01(\rR\x06folded\x12\x0e\n" +
+	"\x02db\x18\x10 \x01(\rR\x02db\"\xa5\x02\n" +
 	"\x05Batch\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12:\n" +
 	"\bposition\x18\x02 \x01(\v2\x1e.slipstream.change.v1.PositionR\bposition\x123\n" +

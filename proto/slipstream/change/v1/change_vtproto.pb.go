@@ -190,42 +190,62 @@ func (m *Change) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 	if m.Db != 0 {
 		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.Db))
 		i--
-		dAtA[i] = 0x78
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0x80
 	}
 	if m.Folded != 0 {
 		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.Folded))
 		i--
-		dAtA[i] = 0x70
+		dAtA[i] = 0x78
 	}
 	if len(m.Traceparent) > 0 {
 		i -= len(m.Traceparent)
 		copy(dAtA[i:], m.Traceparent)
 		i = protohelpers.EncodeVarint(dAtA, i, uint64(len(m.Traceparent)))
 		i--
-		dAtA[i] = 0x6a
+		dAtA[i] = 0x72
 	}
 	if len(m.Before) > 0 {
 		i -= len(m.Before)
 		copy(dAtA[i:], m.Before)
 		i = protohelpers.EncodeVarint(dAtA, i, uint64(len(m.Before)))
 		i--
-		dAtA[i] = 0x62
+		dAtA[i] = 0x6a
 	}
 	if len(m.Document) > 0 {
 		i -= len(m.Document)
 		copy(dAtA[i:], m.Document)
 		i = protohelpers.EncodeVarint(dAtA, i, uint64(len(m.Document)))
 		i--
+		dAtA[i] = 0x62
+	}
+	if len(m.Ends) > 0 {
+		var pksize2 int
+		for _, num := range m.Ends {
+			pksize2 += protohelpers.SizeOfVarint(uint64(num))
+		}
+		i -= pksize2
+		j1 := i
+		for _, num := range m.Ends {
+			for num >= 1<<7 {
+				dAtA[j1] = uint8(uint64(num)&0x7f | 0x80)
+				num >>= 7
+				j1++
+			}
+			dAtA[j1] = uint8(num)
+			j1++
+		}
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(pksize2))
+		i--
 		dAtA[i] = 0x5a
 	}
 	if len(m.Values) > 0 {
-		for iNdEx := len(m.Values) - 1; iNdEx >= 0; iNdEx-- {
-			i -= len(m.Values[iNdEx])
-			copy(dAtA[i:], m.Values[iNdEx])
-			i = protohelpers.EncodeVarint(dAtA, i, uint64(len(m.Values[iNdEx])))
-			i--
-			dAtA[i] = 0x52
-		}
+		i -= len(m.Values)
+		copy(dAtA[i:], m.Values)
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(len(m.Values)))
+		i--
+		dAtA[i] = 0x52
 	}
 	if m.Shape != 0 {
 		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.Shape))
@@ -434,15 +454,16 @@ var vtprotoPool_Change = sync.Pool{
 func (m *Change) ResetVT() {
 	if m != nil {
 		f0 := m.Key[:0]
-		clear(m.Values)
 		f1 := m.Values[:0]
-		f2 := m.Document[:0]
-		f3 := m.Before[:0]
+		f2 := m.Ends[:0]
+		f3 := m.Document[:0]
+		f4 := m.Before[:0]
 		m.Reset()
 		m.Key = f0
 		m.Values = f1
-		m.Document = f2
-		m.Before = f3
+		m.Ends = f2
+		m.Document = f3
+		m.Before = f4
 	}
 }
 func (m *Change) ReturnToVTPool() {
@@ -571,11 +592,16 @@ func (m *Change) SizeVT() (n int) {
 	if m.Shape != 0 {
 		n += 1 + protohelpers.SizeOfVarint(uint64(m.Shape))
 	}
-	if len(m.Values) > 0 {
-		for _, b := range m.Values {
-			l = len(b)
-			n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
+	l = len(m.Values)
+	if l > 0 {
+		n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
+	}
+	if len(m.Ends) > 0 {
+		l = 0
+		for _, e := range m.Ends {
+			l += protohelpers.SizeOfVarint(uint64(e))
 		}
+		n += 1 + protohelpers.SizeOfVarint(uint64(l)) + l
 	}
 	l = len(m.Document)
 	if l > 0 {
@@ -593,7 +619,7 @@ func (m *Change) SizeVT() (n int) {
 		n += 1 + protohelpers.SizeOfVarint(uint64(m.Folded))
 	}
 	if m.Db != 0 {
-		n += 1 + protohelpers.SizeOfVarint(uint64(m.Db))
+		n += 2 + protohelpers.SizeOfVarint(uint64(m.Db))
 	}
 	n += len(m.unknownFields)
 	return n
@@ -1224,10 +1250,88 @@ func (m *Change) UnmarshalVT(dAtA []byte) error {
 			if postIndex > l {
 				return io.ErrUnexpectedEOF
 			}
-			m.Values = append(m.Values, make([]byte, postIndex-iNdEx))
-			copy(m.Values[len(m.Values)-1], dAtA[iNdEx:postIndex])
+			m.Values = append(m.Values[:0], dAtA[iNdEx:postIndex]...)
+			if m.Values == nil {
+				m.Values = []byte{}
+			}
 			iNdEx = postIndex
 		case 11:
+			if wireType == 0 {
+				var v uint32
+				for shift := uint(0); ; shift += 7 {
+					if shift >= 64 {
+						return protohelpers.ErrIntOverflow
+					}
+					if iNdEx >= l {
+						return io.ErrUnexpectedEOF
+					}
+					b := dAtA[iNdEx]
+					iNdEx++
+					v |= uint32(b&0x7F) << shift
+					if b < 0x80 {
+						break
+					}
+				}
+				m.Ends = append(m.Ends, v)
+			} else if wireType == 2 {
+				var packedLen int
+				for shift := uint(0); ; shift += 7 {
+					if shift >= 64 {
+						return protohelpers.ErrIntOverflow
+					}
+					if iNdEx >= l {
+						return io.ErrUnexpectedEOF
+					}
+					b := dAtA[iNdEx]
+					iNdEx++
+					packedLen |= int(b&0x7F) << shift
+					if b < 0x80 {
+						break
+					}
+				}
+				if packedLen < 0 {
+					return protohelpers.ErrInvalidLength
+				}
+				postIndex := iNdEx + packedLen
+				if postIndex < 0 {
+					return protohelpers.ErrInvalidLength
+				}
+				if postIndex > l {
+					return io.ErrUnexpectedEOF
+				}
+				var elementCount int
+				var count int
+				for _, integer := range dAtA[iNdEx:postIndex] {
+					if integer < 128 {
+						count++
+					}
+				}
+				elementCount = count
+				if elementCount != 0 && len(m.Ends) == 0 && cap(m.Ends) < elementCount {
+					m.Ends = make([]uint32, 0, elementCount)
+				}
+				for iNdEx < postIndex {
+					var v uint32
+					for shift := uint(0); ; shift += 7 {
+						if shift >= 64 {
+							return protohelpers.ErrIntOverflow
+						}
+						if iNdEx >= l {
+							return io.ErrUnexpectedEOF
+						}
+						b := dAtA[iNdEx]
+						iNdEx++
+						v |= uint32(b&0x7F) << shift
+						if b < 0x80 {
+							break
+						}
+					}
+					m.Ends = append(m.Ends, v)
+				}
+			} else {
+				return fmt.Errorf("proto: wrong wireType = %d for field Ends", wireType)
+			}
+		case 12:
 			if wireType != 2 {
 				return fmt.Errorf("proto: wrong wireType = %d for field Document", wireType)
 			}
@@ -1261,7 +1365,7 @@ func (m *Change) UnmarshalVT(dAtA []byte) error {
 				m.Document = []byte{}
 			}
 			iNdEx = postIndex
-		case 12:
+		case 13:
 			if wireType != 2 {
 				return fmt.Errorf("proto: wrong wireType = %d for field Before", wireType)
 			}
@@ -1295,7 +1399,7 @@ func (m *Change) UnmarshalVT(dAtA []byte) error {
 				m.Before = []byte{}
 			}
 			iNdEx = postIndex
-		case 13:
+		case 14:
 			if wireType != 2 {
 				return fmt.Errorf("proto: wrong wireType = %d for field Traceparent", wireType)
 			}
@@ -1327,7 +1431,7 @@ func (m *Change) UnmarshalVT(dAtA []byte) error {
 			}
 			m.Traceparent = string(dAtA[iNdEx:postIndex])
 			iNdEx = postIndex
-		case 14:
+		case 15:
 			if wireType != 0 {
 				return fmt.Errorf("proto: wrong wireType = %d for field Folded", wireType)
 			}
@@ -1346,7 +1450,7 @@ func (m *Change) UnmarshalVT(dAtA []byte) error {
 					break
 				}
 			}
-		case 15:
+		case 16:
 			if wireType != 0 {
 				return fmt.Errorf("proto: wrong wireType = %d for field Db", wireType)
 			}

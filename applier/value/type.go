@@ -1,0 +1,108 @@
+package value
+
+// Kind is what a column holds, whatever its dialect calls it.
+type Kind uint8
+
+// The kinds. Other is the zero value: a type that only the server understands.
+const (
+	Other     Kind = iota // text passed with a cast: enum, inet, interval, xml, spatial
+	Integer               // whole numbers of Bits, signed or not
+	Decimal               // exact numbers of Precision and Scale
+	Float                 // binary floating point of Bits
+	Boolean               // true or false
+	Text                  // characters, up to Length
+	Date                  // a day
+	Timestamp             // a day and a time, zoned or not, with Fraction digits of a second
+	Time                  // a time of day, zoned or not, with Fraction digits of a second
+	Binary                // bytes, up to Length
+	JSON                  // a JSON document
+	UUID                  // a UUID
+	Array                 // a list of Elem, nested as deep as the value is
+)
+
+// Type is the type of one column. A dialect fills it in from its catalogue once a table; Convert only reads it.
+type Type struct {
+	// Kind decides which of the other members count.
+	Kind Kind
+	// Name is the type in the dialect's own words, as errors show it: "numeric(10,2)".
+	Name string
+	// Column is the name of the column, as errors show it.
+	Column string
+
+	// Bits of an Integer (8, 16, 24, 32, 64) or Float (32, 64).
+	Bits uint8
+	// Unsigned integers start at 0.
+	Unsigned bool
+
+	// Precision is the most digits a Decimal has; 0 means as many as there are.
+	Precision int
+	// Scale is how many of them follow the point, where Precision is set. It may be negative.
+	Scale int
+
+	// Fraction is the most digits of a second's fraction in a Timestamp or Time, 0 to 9.
+	Fraction int
+	// Zoned timestamps are instants and times carry an offset; others are written in UTC.
+	Zoned bool
+
+	// Length is the most characters a Text has, or the most bytes a Binary has; 0 means no limit.
+	Length int
+	// LengthInBytes makes Length of a Text count bytes.
+	LengthInBytes bool
+	// Padded texts are equal whatever blanks end them, as char(n): the canonical text has none.
+	Padded bool
+
+	// Special says that the dialect has NaN and infinity (Float, Decimal) or infinity (Date, Timestamp).
+	Special bool
+
+	// Elem is the type of an Array's elements. Its Name and Column are not shown.
+	Elem *Type
+
+	// Rules are what the job says about the column.
+	Rules Rules
+}
+
+// Rules are the choices spec 10.3 leaves to the user. The zero value is the default of each.
+type Rules struct {
+	// Empty says which empty strings are NULL (empty_as_null).
+	Empty Empty
+	// NUL says what becomes of NUL characters in text.
+	NUL NUL
+	// Round rounds digits that the column cannot keep half away from zero, instead of rejecting them
+	// (numeric_overflow: round).
+	Round bool
+	// Unit is the unit of numbers in date and time columns; by default it is found from their magnitude.
+	Unit Unit
+}
+
+// Empty says which empty strings are NULL.
+type Empty uint8
+
+// The choices of empty_as_null.
+const (
+	EmptyNonText Empty = iota // in every column that is not text
+	EmptyAlways               // in text too
+	EmptyNever                // nowhere: what is not text rejects them
+)
+
+// NUL says what becomes of NUL characters in text, which PostgreSQL cannot store.
+type NUL uint8
+
+// The choices for NUL characters.
+const (
+	NULReject NUL = iota // the value does not fit
+	NULStrip             // they are left out
+	NULKeep              // they stay: the dialect takes them
+)
+
+// Unit is what a number in a date or time column counts, since 1970 or since midnight.
+type Unit uint8
+
+// The units.
+const (
+	UnitAuto Unit = iota // by magnitude
+	UnitDays             // dates only
+	UnitSeconds
+	UnitMillis
+	UnitMicros
+	UnitNanos
+)

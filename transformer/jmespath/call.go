@@ -9,6 +9,7 @@ import (
 
 	"github.com/jmespath-community/go-jmespath/pkg/parsing"
 
+	"slipstream/transformer/nearest"
 	"slipstream/transformer/record"
 )
 
@@ -30,7 +31,12 @@ var kindNames = []struct {
 	kind kind
 	name string
 }{
-	{null, "null"}, {boolean, "boolean"}, {text, "string"}, {numeric, "number"}, {list, "array"}, {object, "object"},
+	{null, "null"},
+	{boolean, "boolean"},
+	{text, "string"},
+	{numeric, "number"},
+	{list, "array"},
+	{object, "object"},
 	{reference, "&expression"},
 }
 
@@ -123,7 +129,10 @@ func (c *compiler) call(node parsing.ASTNode, atRoot bool) (evaluation, error) {
 	name := node.Value.(string)
 	f, ok := functions[name]
 	if !ok {
-		return nil, fmt.Errorf("there is no function %s()%s", name, nearest(name, Functions()))
+		if meant, ok := nearest.Name(name, Functions()); ok {
+			return nil, fmt.Errorf("there is no function %s(); did you mean %s()?", name, meant)
+		}
+		return nil, fmt.Errorf("there is no function %s()", name)
 	}
 	if err := f.checkCount(name, len(node.Children)); err != nil {
 		return nil, err
@@ -218,38 +227,3 @@ func integer(value any) (int, error) {
 }
 
 var errMixed = errors.New("the elements must be all numbers or all strings")
-
-// nearest suggests the name that is least different, if one is close.
-func nearest(name string, known []string) string {
-	best, distance := "", len(name)/3+2
-	for _, candidate := range known {
-		if d := edits(strings.ToLower(name), candidate); d < distance {
-			best, distance = candidate, d
-		}
-	}
-	if best == "" {
-		return ""
-	}
-	return fmt.Sprintf("; did you mean %s()?", best)
-}
-
-// edits counts the letters to insert, delete or replace to turn a into b.
-func edits(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
-}

@@ -2,6 +2,7 @@ package jmespath
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"slipstream/transformer/record"
@@ -46,14 +47,19 @@ type token struct {
 	offset int
 }
 
+// is reports whether the token is one of these marks.
+func (t token) is(marks ...string) bool {
+	return t.kind == punctuation && slices.Contains(marks, t.text)
+}
+
 // endsOperand reports whether a value may end with this token.
 func (t token) endsOperand() bool {
-	return t.kind != punctuation || strings.Contains("@ ) ] } []", t.text)
+	return t.kind != punctuation || t.is("@", ")", "]", "}", "[]")
 }
 
 // beginsOperand reports whether this token can only begin a value.
 func (t token) beginsOperand() bool {
-	return t.kind == identifier || t.kind == literal || t.text == "@" || t.text == "&" || t.text == "!"
+	return t.kind == identifier || t.kind == literal || t.is("@", "&", "!")
 }
 
 // scan splits an expression into tokens, replaces its literals, and refuses what the parser would silently accept:
@@ -159,7 +165,7 @@ func literalValue(text string) (any, error) {
 func check(tokens []token) error {
 	var open []token
 	for i, t := range tokens {
-		if t.kind == punctuation && (t.text == "$" || t.text == "=") {
+		if t.is("$", "=") {
 			return beyondStandard(t)
 		}
 		var last token
@@ -167,12 +173,12 @@ func check(tokens []token) error {
 			last = tokens[i-1]
 		}
 		switch {
-		case t.kind == number && last.text != "[" && last.text != ":":
+		case t.kind == number && !last.is("[", ":"):
 			return fmt.Errorf("the number %s at offset %d must be written between backticks (`%[1]s`); "+
 				"a name that contains it or a minus is written in double quotes", t.text, t.offset)
 		case i > 0 && t.beginsOperand() && last.endsOperand():
 			return missing(tokens, i, open)
-		case last.text == "," && last.kind == punctuation && strings.Contains(") ] }", t.text):
+		case last.is(",") && t.is(")", "]", "}"):
 			return fmt.Errorf("the comma at offset %d has nothing after it", last.offset)
 		}
 		if t.kind != punctuation {
@@ -205,7 +211,7 @@ func missing(tokens []token, i int, open []token) error {
 		inside = open[len(open)-1].text
 	}
 	switch {
-	case inside == "{" && i+1 < len(tokens) && tokens[i+1].text == ":":
+	case inside == "{" && i+1 < len(tokens) && tokens[i+1].is(":"):
 		return fmt.Errorf("a comma is missing before the key %s at offset %d: write {a: x, b: y}", t.text, t.offset)
 	case inside == "(":
 		return fmt.Errorf("a comma or an operator is missing before the argument %s at offset %d", t.text, t.offset)

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/dlclark/regexp2"
+	"github.com/dlclark/regexp2/syntax"
 )
 
 // Budget is the time one search or one replacement of all matches may take.
@@ -38,6 +39,11 @@ func Compile(text string) (*Pattern, error) {
 		return nil, fmt.Errorf("compiling regular expression %q: %w", text, err)
 	}
 	engine, err := regexp2.Compile(translated, regexp2.None)
+	var wrong *syntax.Error
+	if errors.As(err, &wrong) {
+		// The rest of the message quotes the translated expression.
+		return nil, fmt.Errorf("compiling regular expression %q: %s", text, wrong.Code)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("compiling regular expression %q: %w", text, err)
 	}

@@ -1,0 +1,98 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/sdk/resource"
+	"go.opentelemetry.io/otel/sdk/trace"
+)
+
+// Tracing sends spans to the OTLP collector that OTEL_EXPORTER_OTLP_ENDPOINT (or …_TRACES_ENDPOINT) names; without one
+// nothing is recorded. All other OTEL_* variables of the SDK apply, OTEL_TRACES_SAMPLER among them; by default every
+// batch is traced, since there is one trace a batch, not one a change (design D11). The function returned flushes what
+// is held, within the time given; a collector that is away is logged and fails nothing.
+func Tracing(ctx context.Context, service string, log *slog.Logger) (flush func(time.Duration), err error) {
+	otel.SetTextMapPropagator(propagation.TraceContext{})
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
+		log.WarnContext(context.Background(), "exporting traces", "error", err)
+	}))
+	if os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") == "" && os.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") == "" {
+		return func(time.Duration) {}, nil
+	}
+	exporter, err := otlptracegrpc.New(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("connecting to the OTLP collector: %w", err)
+	}
+	res, err := resource.New(ctx, resource.WithAttributes(attribute.String("service.name", "slipstream-"+service),
+		attribute.String("service.version", Version())), resource.WithFromEnv(), resource.WithHost())
+	if err != nil && !errors.Is(err, resource.ErrPartialResource) {
+		return nil, fmt.Errorf("describing the process to the OTLP collector: %w", err)
+	}
+	provider := trace.NewTracerProvider(trace.WithBatcher(exporter), trace.WithResource(res))
+	otel.SetTracerProvider(provider)
+	return func(within time.Duration) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), within)
+		defer cancel()
+		if err := provider.Shutdown(ctx); err != nil {
+			log.WarnContext(ctx, "flushing traces", "error", err)
+		}
+	}, nil
+}
+
+// MetricsServer serves /metrics.
+type MetricsServer struct {
+	lis    net.Listener
+	server *http.Server
+	done   chan struct{}
+}
+
+// ServeMetrics serves p.Metrics on address, in Prometheus' formats; "off" or an empty address serves nothing.
+func ServeMetrics(ctx context.Context, address string, p *Process) (*MetricsServer, error) {
+	if address == "" || address == "off" {
+		return &MetricsServer{}, nil
+	}
+	lis, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("listening for /metrics: %w; choose another address with --metrics", err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(p.Metrics, promhttp.HandlerOpts{EnableOpenMetrics: true}))
+	m := &MetricsServer{lis: lis, done: make(chan struct{}), server: &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}}
+	go func() {
+		defer close(m.done)
+		if err := m.server.Serve(lis); !errors.Is(err, http.ErrServerClosed) {
+			p.Log.ErrorContext(ctx, "serving metrics", "error", err)
+		}
+	}()
+	return m, nil
+}
+
+// Addr is where it listens; "off" where it does not.
+func (m *MetricsServer) Addr() string {
+	if m.lis == nil {
+		return "off"
+	}
+	return m.lis.Addr().String()
+}
+
+// Close ends it.
+func (m *MetricsServer) Close() error {
+	if m.server == nil {
+		return nil
+	}
+	err := m.server.Close()
+	<-m.done
+	return err
+}

@@ -126,7 +126,7 @@ func appendHexElement(dst, raw []byte) []byte {
 
 // appendQuoted quotes an element where the literal would read it as something else.
 func appendQuoted(dst, text []byte) []byte {
-	if len(text) > 0 && !equalFold(text, "null") && bytes.IndexAny(text, "{}\",\\ \t\n\v\f\r;") < 0 {
+	if len(text) > 0 && !equalFold(text, "null") && !bytes.ContainsAny(text, "{}\",\\ \t\n\v\f\r;") {
 		return append(dst, text...)
 	}
 	dst = append(dst, '"')

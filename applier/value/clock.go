@@ -45,8 +45,8 @@ func daysIn(year, month int) int {
 	return 31
 }
 
-// cutClock reads HH:MM[:SS[.f]], where 24:00:00 is the end of the day and second 60 a leap second. The fraction may
-// follow a comma.
+// cutClock reads HH:MM[:SS[.f]], where 24:00:00 is the end of the day and second 60 a leap second, which counts into the
+// next minute. The fraction may follow a comma.
 func cutClock(b []byte) (seconds int, f fraction, rest []byte, ok bool) {
 	hour, ok1 := twoDigits(b)
 	if !ok1 || len(b) < 5 || b[2] != ':' {

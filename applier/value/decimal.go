@@ -33,7 +33,7 @@ func appendDecimal(dst []byte, t *Type, text []byte) ([]byte, reason) {
 	if t.Precision > 0 {
 		whole, scale = t.Precision-t.Scale, t.Scale
 	}
-	if n.count-n.exp > scale {
+	if n.count > 0 && n.count-n.exp > scale {
 		if !t.Rules.Round {
 			return dst, tooManyFractionDigits
 		}

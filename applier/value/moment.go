@@ -97,8 +97,8 @@ func appendTimestamp(dst []byte, t *Type, text []byte) ([]byte, reason) {
 			return dst, notTimestamp
 		}
 	}
-	if offset != 0 || seconds >= secondsPerDay || seconds%60 == 0 || !f.fitsIn(t.Fraction) {
-		// Another day may begin: let the calendar say. A leap second was counted into the next minute.
+	if offset != 0 || seconds >= secondsPerDay || !f.fitsIn(t.Fraction) {
+		// Another day may begin: let the calendar say.
 		midnight := time.Date(year, time.Month(month), day, 0, 0, 0, 0, time.UTC).Unix()
 		return appendInstant(dst, t, midnight+int64(seconds-offset), f)
 	}

@@ -1,0 +1,244 @@
+package tail
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"slipstream/capture/stream"
+	changev1 "slipstream/proto/slipstream/change/v1"
+	pipelinev1 "slipstream/proto/slipstream/pipeline/v1"
+)
+
+// policy is what a job says about removals and types.
+type policy struct {
+	expireDeletes bool // an expired key deletes its row (spec 1.5)
+	evictDeletes  bool // so does an evicted one
+	derivable     bool // the key columns come from the Redis key, so that a key of another type can be a delete (D1)
+	hash, json    bool // types the job takes
+	db            uint32
+}
+
+func policyOf(s *pipelinev1.Source) policy {
+	p := policy{
+		expireDeletes: s.GetOnExpire() == pipelinev1.RemovalPolicy_REMOVAL_POLICY_DELETE,
+		evictDeletes:  s.GetOnEvict() == pipelinev1.RemovalPolicy_REMOVAL_POLICY_DELETE,
+		derivable:     len(s.GetKeys().GetFields()) > 0,
+		hash:          len(s.GetTypes()) == 0 || slices.Contains(s.GetTypes(), "hash"),
+		json:          len(s.GetTypes()) == 0 || slices.Contains(s.GetTypes(), "json"),
+		db:            s.GetDatabase(),
+	}
+	return p
+}
+
+// run is a maximal series of entries of one key that become one change: either entries whose value is read from the key,
+// or a single entry that carries its value.
+type run struct {
+	key     []byte
+	carried *stream.Entry // the entry that carries its value; nil: the value is read
+
+	main        bool      // some entry is of the main stream; id is then the newest of those
+	id          stream.ID // newest entry
+	ms, firstMs int64
+	command     string
+	before      []byte // what the oldest entry knew of the value before
+	traceparent string
+	folded      uint32
+
+	created    bool // the first main entry says that the key came into being
+	removed    bool // an explicit removal, or one by the server that the job's policy makes one (G7)
+	maybe      bool // the last entry may have removed the key and has no other entry for that
+	written    bool // a value was written and no removal of it followed: it exists, or its removal has an entry to come
+	vanished   bool // the server removed a value (expired, evicted) that the policy keeps in the target
+	unread     bool // … and nobody had read that value: it was written in this run
+	json       bool // the newest hint says JSON
+	superseded bool // a run of the same key that carries its value follows: nothing is read
+}
+
+// fold gathers the entries of a batch by key. Entries are in stream order, those of the side stream in their own. The
+// runs come out oldest first by their newest entry; those made by sweeps alone come before all others, as they are reads
+// of the present. At most one run a key has its value read; entries that carry their value are never folded (D1).
+type fold struct {
+	runs   []run
+	latest map[string]int // index of a key's latest run
+	faults []stream.Entry // entries that cannot be understood
+}
+
+func (f *fold) reset() {
+	clear(f.runs)
+	clear(f.faults)
+	f.runs, f.faults = f.runs[:0], f.faults[:0]
+	if f.latest == nil {
+		f.latest = make(map[string]int)
+	}
+	clear(f.latest)
+}
+
+// gather folds entries; earlier results are forgotten.
+func (f *fold) gather(entries []stream.Entry, p policy) {
+	f.reset()
+	for i := range entries {
+		e := &entries[i]
+		if e.Fault != "" {
+			f.faults = append(f.faults, *e)
+			continue
+		}
+		at, seen := f.latest[string(e.Key)]
+		if seen && f.runs[at].carried == nil && !e.Carries {
+			f.runs[at].add(e, p)
+			continue
+		}
+		if seen && e.Carries && f.runs[at].carried == nil {
+			f.runs[at].superseded = true
+		}
+		f.runs = append(f.runs, begin(e, p, seen))
+		f.latest[string(e.Key)] = len(f.runs) - 1
+	}
+	slices.SortStableFunc(f.runs, func(a, b run) int {
+		if a.main != b.main {
+			if b.main {
+				return -1
+			}
+			return 1
+		}
+		return a.id.Compare(b.id)
+	})
+}
+
+// begin starts a run; again says that another run of the key came before it in the batch.
+func begin(e *stream.Entry, p policy, again bool) run {
+	r := run{key: e.Key, firstMs: e.Ms, before: e.Before}
+	if e.Carries {
+		r.carried = e
+	}
+	r.add(e, p)
+	r.created = r.created && !again
+	return r
+}
+
+func (r *run) add(e *stream.Entry, p policy) {
+	if !e.Side {
+		if !r.main {
+			r.id, r.command, r.created = e.ID, e.Command, e.Op == stream.OpCreate
+			r.main = true
+		}
+		r.id, r.command = e.ID, e.Command
+	} else if !r.main {
+		r.id, r.command = e.ID, e.Command
+	}
+	r.folded++
+	r.ms, r.firstMs = max(r.ms, e.Ms), min(r.firstMs, e.Ms)
+	if e.Traceparent != "" {
+		r.traceparent = e.Traceparent
+	}
+	if e.Type != "" {
+		r.json = e.Type == "json"
+	} else if e.Command != "" {
+		r.json = strings.HasPrefix(e.Command, "json.")
+	}
+	switch e.Op {
+	case stream.OpCreate, stream.OpUpdate:
+		r.written, r.maybe = true, false
+	case stream.OpMayDelete:
+		r.written, r.maybe = true, true
+	case stream.OpDelete:
+		r.removed, r.written, r.maybe = true, false, false
+	case stream.OpExpire:
+		r.gone(p.expireDeletes)
+	case stream.OpEvict:
+		r.gone(p.evictDeletes)
+	case stream.OpRead: // a sweep saw the key: whatever removes it has an entry of its own
+	}
+}
+
+// gone notes a removal by the server.
+func (r *run) gone(deletes bool) {
+	if deletes {
+		r.removed = true
+	} else {
+		r.vanished, r.unread = true, r.unread || r.written
+	}
+	r.written, r.maybe = false, false
+}
+
+// op is the operation of a run whose value exists (spec 1.3).
+func (r *run) op() changev1.Op {
+	switch {
+	case !r.main:
+		return changev1.Op_OP_READ
+	case r.created:
+		return changev1.Op_OP_CREATE
+	}
+	return changev1.Op_OP_UPDATE
+}
+
+// fate is what becomes of a run once it is known what is at its key.
+type fate int
+
+const (
+	fateUpsert  fate = iota // write the value
+	fateDelete              // delete the row
+	fatePending             // nothing: the removal has an entry of its own, still to come
+	fateNothing             // nothing: the target is right as it is
+	fateUnread              // a dead letter: the value expired before it was read (D1, G1)
+	fateSkipped             // nothing: the key is neither hash nor JSON; counted
+)
+
+// decide applies the rules of design D1 to a run whose value is read. unread says that an earlier batch found the key
+// missing with its removal still to come.
+func (r *run) decide(found kind, p policy, unread bool) fate {
+	switch found {
+	case kindHash, kindJSON:
+		if (found == kindHash && p.hash) || (found == kindJSON && p.json) {
+			return fateUpsert
+		}
+	case kindMissing:
+		switch {
+		case r.removed, r.maybe:
+			return fateDelete // G7: an explicit removal is among the entries
+		case r.written:
+			return fatePending
+		case r.vanished && (r.unread || unread):
+			return fateUnread
+		}
+		return fateNothing
+	}
+	// Another type than the job takes is at the key.
+	if r.removed || (p.derivable && r.main) {
+		return fateDelete
+	}
+	return fateSkipped
+}
+
+// carry is the fate of a run that carries its value.
+func (r *run) carry() fate {
+	switch r.carried.Op {
+	case stream.OpCreate, stream.OpUpdate, stream.OpRead:
+		if len(r.carried.After) > 0 {
+			return fateUpsert
+		}
+	}
+	if r.removed || r.maybe {
+		return fateDelete
+	}
+	return fateNothing
+}
+
+// byFirst orders the keys that must be read by their first entry, so that a batch can be cut between two entries.
+func firstSeen(entries []stream.Entry) (keys []int) {
+	seen := make(map[string]struct{}, len(entries))
+	for i := range entries {
+		e := &entries[i]
+		if e.Carries || e.Fault != "" {
+			continue
+		}
+		if _, ok := seen[string(e.Key)]; !ok {
+			seen[string(e.Key)] = struct{}{}
+			keys = append(keys, i)
+		}
+	}
+	return keys
+}
+
+// later is the higher of two times, for clocks of two machines.
+func later[T cmp.Ordered](a, b T) T { return max(a, b) }

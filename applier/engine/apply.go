@@ -1,0 +1,242 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
+
+	"slipstream/applier"
+	"slipstream/proto/fault"
+	"slipstream/proto/flow"
+	flowv1 "slipstream/proto/slipstream/flow/v1"
+)
+
+// attempt is a batch on its way into the target.
+type attempt struct {
+	item
+	refused  refused // records left out, with the reason
+	isolate  bool    // write under savepoints and find the rows that fail
+	attempts uint32
+	stored   int  // number of rejects that were sent and stored
+	sent     bool // Rejects went out; they do so once
+	bound    bool // the tables were known: what fails now failed in a transaction
+
+	steps   []step
+	took    time.Duration // from the first statement to the end of COMMIT
+	settled bool
+}
+
+// apply makes one batch durable, or fails because the lane is lost.
+func (l *lane) apply(ctx context.Context, it item) error {
+	ctx, span := l.engine.tracer.Start(flow.WithTraceparent(ctx, it.batch.Traceparent), "apply",
+		trace.WithAttributes(attribute.String("slipstream.lane", flow.Name(l.open.Lane)),
+			attribute.Int64("slipstream.sequence", int64(it.batch.Sequence))))
+	defer span.End()
+	a := &attempt{item: it, refused: refused{}}
+	conflicts := 0
+	for !a.settled {
+		a.attempts++
+		err := l.try(ctx, a)
+		if err == nil {
+			break
+		}
+		if err := l.recover(ctx, a, err, &conflicts); err != nil {
+			span.SetStatus(codes.Error, err.Error())
+			return err
+		}
+	}
+	l.wait.over()
+	rows := tally(a.steps)
+	rejected := a.refused.count()
+	span.SetAttributes(attribute.Int("slipstream.rejected", rejected), attribute.Int64("slipstream.attempts", int64(a.attempts)))
+	l.position = it.batch.Position
+	m := l.engine.metrics
+	m.commit.WithLabelValues(l.connection).Observe(a.took.Seconds())
+	m.rejected.WithLabelValues(l.connection).Add(float64(rejected))
+	total := 0
+	for verb, n := range rows {
+		if n > 0 {
+			m.rows.WithLabelValues(l.connection, applier.Verb(verb).String()).Add(float64(n))
+			total += n
+		}
+	}
+	return l.recv.Settled(&flowv1.Settled{
+		Sequence: it.batch.Sequence, Position: it.batch.Position, CommitNs: a.took.Nanoseconds(),
+		Counts: &flowv1.Counts{Rows: uint64(total), Rejected: uint64(rejected)},
+	})
+}
+
+// recover decides by its class what to do about a failed attempt (design D9): nil means try again.
+func (l *lane) recover(ctx context.Context, a *attempt, err error, conflicts *int) error {
+	var end *final
+	if ctx.Err() != nil || errors.As(err, &end) || errors.Is(err, flow.ErrProtocol) {
+		return err
+	}
+	if errors.Is(err, errAgain) {
+		a.isolate = false
+		return nil
+	}
+	class := fault.Class(err)
+	switch class {
+	case flowv1.FaultClass_FAULT_CLASS_FENCED:
+		return err
+	case flowv1.FaultClass_FAULT_CLASS_DATA, flowv1.FaultClass_FAULT_CLASS_REFERENCE:
+		if a.isolate { // rows that may still pass, or a fault that no row alone has
+			return l.wait.next(ctx, err)
+		}
+		a.isolate = true
+		return nil
+	case flowv1.FaultClass_FAULT_CLASS_CONFLICT:
+		*conflicts++
+		if *conflicts <= 10 {
+			return l.wait.again(ctx, err, conflictPause(*conflicts))
+		}
+		return l.wait.next(ctx, err)
+	}
+	if class == flowv1.FaultClass_FAULT_CLASS_SCHEMA {
+		l.unbind()
+		a.prepared = nil
+		if !a.bound { // the catalogue says so: nothing to open again for
+			return l.wait.next(ctx, err)
+		}
+	}
+	if err := l.wait.next(ctx, err); err != nil {
+		return err
+	}
+	committed, err := l.reopen(ctx, a.batch)
+	if err == nil && committed {
+		l.log.InfoContext(ctx, "commit had succeeded before the connection was lost",
+			slog.Uint64("sequence", a.batch.Sequence))
+		a.settled = true
+	}
+	return err
+}
+
+// try makes one attempt: convert, fold, and one transaction.
+func (l *lane) try(ctx context.Context, a *attempt) error {
+	a.bound = false
+	if err := l.bind(ctx, a.batch); err != nil {
+		return err
+	}
+	a.bound = true
+	if a.prepared == nil || !a.prepared.fresh(*l.tables.Load()) {
+		p, err := prepare(a.batch, *l.tables.Load())
+		if err != nil {
+			a.bound = false
+			return err
+		}
+		a.prepared = p
+		if !a.sent { // other types, other conversions
+			a.refused = refused{}
+		}
+	}
+	for _, c := range a.prepared.outputs {
+		for change, why := range c.bad {
+			a.refused.add(c.rows.Output, change, why)
+		}
+	}
+	a.steps = plan(a.prepared, a.refused)
+
+	start := time.Now()
+	txn, err := l.session.Begin(ctx, l.position, a.batch.Position, a.batch.State)
+	if err != nil {
+		return err
+	}
+	err = l.write(ctx, txn, a)
+	if err == nil {
+		err = l.hold(ctx, txn, a, &start)
+	}
+	if err != nil {
+		if rerr := txn.Rollback(); rerr != nil {
+			l.log.WarnContext(ctx, "rolling back", slog.Any("error", rerr))
+		}
+		return err
+	}
+	cctx, span := l.engine.tracer.Start(ctx, "commit")
+	err = txn.Commit(cctx)
+	if err != nil {
+		span.SetStatus(codes.Error, err.Error())
+	}
+	span.End()
+	a.took = time.Since(start)
+	if err != nil {
+		if rerr := txn.Rollback(); rerr != nil {
+			l.log.WarnContext(ctx, "rolling back", slog.Any("error", rerr))
+		}
+	}
+	return err
+}
+
+// write writes the steps, as a whole or, once that has failed, so that bad rows are found.
+func (l *lane) write(ctx context.Context, txn applier.Txn, a *attempt) error {
+	if a.isolate {
+		return l.writeIsolated(ctx, txn, a)
+	}
+	for _, s := range a.steps {
+		if err := txn.Write(ctx, s.write); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// final is an error after which the lane must be opened again, whatever its class.
+type final struct{ error }
+
+func (e *final) Unwrap() error { return e.error }
+
+// hold is the first of the two steps in which a batch with rejects commits (design D9): they go up the hop, and only
+// when capture has stored them the commit may follow. The transaction stays open meanwhile.
+func (l *lane) hold(ctx context.Context, txn applier.Txn, a *attempt, start *time.Time) error {
+	n := a.refused.count()
+	if n == 0 && !a.batch.Hold {
+		return nil
+	}
+	if a.sent {
+		if n == a.stored {
+			return nil
+		}
+		return &final{fault.Errorf(flowv1.FaultClass_FAULT_CLASS_CONFLICT,
+			"batch %d: %d records were rejected and stored, now it is %d", a.batch.Sequence, a.stored, n)}
+	}
+	// What was deferred to the commit must fail now: after this, no reject can be added.
+	if err := txn.Try(ctx, func() error { return nil }); err != nil {
+		return err
+	}
+	if err := l.recv.Rejects(l.rejects(a)); err != nil {
+		return err
+	}
+	asked := time.Now()
+	if err := l.awaitStored(ctx, a.batch.Sequence); err != nil {
+		return err
+	}
+	*start = start.Add(time.Since(asked)) // the target did not take that time
+	a.sent, a.stored = true, n
+	return nil
+}
+
+// awaitStored waits until capture has stored the rejects of a batch.
+func (l *lane) awaitStored(ctx context.Context, batch uint64) error {
+	var sequence uint64
+	select {
+	case sequence = <-l.stored:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-l.eof:
+		select {
+		case sequence = <-l.stored: // it came just before the end
+		default:
+			return &final{fmt.Errorf("the stream ended before the rejects of batch %d were stored", batch)}
+		}
+	}
+	if sequence != batch {
+		return fmt.Errorf("%w: batch %d stored, asked for was %d", flow.ErrProtocol, sequence, batch)
+	}
+	return nil
+}

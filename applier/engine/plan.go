@@ -1,0 +1,113 @@
+package engine
+
+import (
+	"cmp"
+	"slices"
+
+	"slipstream/applier"
+	flowv1 "slipstream/proto/slipstream/flow/v1"
+)
+
+// step is a write and the output it belongs to.
+type step struct {
+	write  *applier.Write
+	output *converted
+}
+
+// refused tells which records are left out of a batch, by output and change.
+type refused map[uint32]map[uint32]*flowv1.Reject
+
+// add refuses the record of a row; the first reason stands.
+func (r refused) add(output, change uint32, why *flowv1.Reject) {
+	of := r[output]
+	if of == nil {
+		of = map[uint32]*flowv1.Reject{}
+		r[output] = of
+	}
+	if _, known := of[change]; !known {
+		of[change] = why
+	}
+}
+
+func (r refused) count() int {
+	n := 0
+	for _, of := range r {
+		n += len(of)
+	}
+	return n
+}
+
+// plan lists the writes of a batch without its refused records: upserts in the order of the outputs, then removals in
+// reverse (design D7). Where two outputs write one table only the order of events is right.
+func plan(p *prepared, out refused) []step {
+	var steps, removals []step
+	shared := false
+	tables := map[string]bool{}
+	for _, c := range p.outputs {
+		skip := make(map[uint32]bool, len(c.bad))
+		for change := range c.bad {
+			skip[change] = true
+		}
+		for change := range out[c.rows.Output] {
+			skip[change] = true
+		}
+		f := fold(c, skip)
+		for _, w := range f.upserts {
+			steps = append(steps, step{w, c})
+		}
+		own := make([]step, 0, len(f.removals))
+		for _, w := range f.removals {
+			own = append(own, step{w, c})
+		}
+		removals = append(own, removals...)
+		shared = shared || tables[c.table.Name]
+		tables[c.table.Name] = true
+	}
+	steps = append(steps, removals...)
+	if shared {
+		return eventOrder(steps)
+	}
+	return steps
+}
+
+// eventOrder cuts writes so that they follow the order of events.
+func eventOrder(steps []step) []step {
+	var singles []step
+	for _, s := range steps {
+		singles = append(singles, s.singles()...)
+	}
+	sortByEvent(singles)
+	return singles
+}
+
+// singles are the rows of a step one by one.
+func (s step) singles() []step {
+	out := make([]step, 0, len(s.write.Rows))
+	for i := range s.write.Rows {
+		out = append(out, step{s.write.Slice(i, i+1), s.output})
+	}
+	return out
+}
+
+// change is the change that the first row of a step comes from.
+func (s step) change() uint32 { return s.output.rows.Changes[s.write.Rows[0]] }
+
+func sortByEvent(singles []step) {
+	slices.SortStableFunc(singles, func(a, b step) int {
+		if d := cmp.Compare(a.change(), b.change()); d != 0 {
+			return d
+		}
+		if d := cmp.Compare(a.output.rows.Output, b.output.rows.Output); d != 0 {
+			return d
+		}
+		return cmp.Compare(a.write.Rows[0], b.write.Rows[0])
+	})
+}
+
+// tally counts the rows of a plan by verb.
+func tally(steps []step) (rows [applier.Prune + 1]int) {
+	for _, s := range steps {
+		rows[s.write.Verb] += len(s.write.Rows)
+	}
+	return rows
+}

@@ -124,6 +124,10 @@ func (ev *Evaluator) explain(err error) error {
 	}
 	text := plain(failure)
 	name, unknown := strings.CutPrefix(text, "no such function: ")
+	if text == `near ")": syntax error` {
+		// The parenthesis may be the one this package puts around an expression.
+		return errors.New("syntax error: the expression is incomplete, or a part of it in parentheses is")
+	}
 	if !unknown {
 		return errors.New(text)
 	}

@@ -17,7 +17,8 @@ func TestDrawDependsOnItsArgumentsAlone(t *testing.T) {
 		}
 		seen[drawn] = name
 	}
-	if (Env{}).Draw("uuid", 1) == (Env{}).Draw("uuid", 1) {
+	first, second := Env{}.Draw("uuid", 1), Env{}.Draw("uuid", 1)
+	if first == second {
 		t.Error("without a seed draws repeat")
 	}
 }

@@ -25,6 +25,7 @@ package jmespath
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/jmespath-community/go-jmespath/pkg/parsing"
 
@@ -107,9 +108,31 @@ func parse(source source) (root parsing.ASTNode, err error) {
 	root, err = parsing.NewParser().Parse(source.rewritten)
 	var syntax parsing.SyntaxError
 	if errors.As(err, &syntax) {
-		return root, fmt.Errorf("%w (at offset %d)", err, source.original(syntax.Offset))
+		return root, fmt.Errorf("%s (at offset %d)", readable(syntax), source.original(syntax.Offset))
 	}
-	return root, err
+	if err != nil {
+		return root, fmt.Errorf("parsing: %w", err)
+	}
+	return root, nil
+}
+
+// marks are the names the parser gives to tokens, and how people write them.
+var marks = strings.NewReplacer(
+	"SyntaxError: ", "", "TOKEOF", "the end", "TOKStar", "*", "TOKDot", ".", "TOKFilter", "[?", "TOKFlatten", "[]", "TOKLparen", "(",
+	"TOKRparen", ")", "TOKLbracket", "[", "TOKRbracket", "]", "TOKLbrace", "{", "TOKRbrace", "}", "TOKOr", "||", "TOKPipe", "|",
+	"TOKNumber", "a number", "tNumber", "a number", "TOKUnquotedIdentifier", "a name", "tUnquotedIdentifier", "a name",
+	"TOKQuotedIdentifier", "a quoted name", "tQuotedIdentifier", "a quoted name", "TOKComma", "a comma", "TOKColon", "a colon",
+	"tColon", "a colon", "TOKPlus", "+", "TOKMinus", "-", "TOKMultiply", "*", "TOKDivide", "/", "TOKModulo", "%", "TOKDiv", "//",
+	"TOKLTE", "<=", "TOKLT", "<", "TOKGTE", ">=", "TOKGT", ">", "TOKEQ", "==", "TOKNE", "!=", "TOKJSONLiteral", "a literal",
+	"TOKCurrent", "@", "TOKExpref", "&", "TOKAnd", "&&", "TOKNot", "!",
+)
+
+func readable(syntax parsing.SyntaxError) string {
+	text := marks.Replace(syntax.Error())
+	if text == "" {
+		return "the syntax is wrong"
+	}
+	return strings.ToLower(text[:1]) + text[1:]
 }
 
 // String is the expression as it was written.

@@ -108,7 +108,9 @@ func TestAverage(t *testing.T) {
 		in   []json.Number
 		want json.Number
 	}{
-		{[]json.Number{"1", "2"}, "1.5"}, {[]json.Number{"0.1", "0.2"}, "0.15"}, {[]json.Number{"1", "1", "2"}, "1.3333333333333333"},
+		{[]json.Number{"1", "2"}, "1.5"},
+		{[]json.Number{"0.1", "0.2"}, "0.15"},
+		{[]json.Number{"1", "1", "2"}, "1.3333333333333333"},
 		{[]json.Number{"1e500", "1"}, ""},
 	} {
 		if got, _ := Average(tt.in); got != tt.want {

@@ -167,8 +167,7 @@ func (a *analysis) use(field path.Path) error {
 	}
 	a.expression.refer(field)
 	p := parameter{source: fromField, field: field}
-	before, after := a.peek(-1), a.peek(1)
-	if a.isTimeValue() && (before.is("(") || before.is(",")) && (after.is(",") || after.is(")")) {
+	if a.isTimeValue() {
 		p.source = fromTimeField
 	}
 	a.bind(p)
@@ -183,8 +182,11 @@ func (a *analysis) literal(t token) error {
 			a.bind(parameter{source: fromNow})
 			return nil
 		case "subsec", "subsecond":
-			a.flush(&parameter{source: fromNow})
-			a.emit(",")
+			// As the only time value of a function it means the present, with its fraction.
+			if _, direct := timeValues[a.open[len(a.open)-1].name]; direct {
+				a.flush(&parameter{source: fromNow})
+				a.emit(",")
+			}
 		}
 	}
 	if a.peek(-1).upper() == "REGEXP" {
@@ -196,14 +198,27 @@ func (a *analysis) literal(t token) error {
 	return nil
 }
 
-// isTimeValue reports whether the argument being read is a time value of a date function.
+// passing are the functions that give one of their arguments as it is.
+var passing = set("coalesce ifnull iif if")
+
+// isTimeValue reports whether the token at hand is, as a whole, a time value of a date function, or what may become one
+// by parentheses, CASE or a function that passes it on.
 func (a *analysis) isTimeValue() bool {
-	if len(a.open) == 0 {
+	before, after := a.peek(-1), a.peek(1)
+	if !before.is("(") && !before.is(",") && before.upper() != "THEN" && before.upper() != "ELSE" ||
+		!after.is(")") && !after.is(",") && after.upper() != "WHEN" && after.upper() != "ELSE" && after.upper() != "END" {
 		return false
 	}
-	c := a.open[len(a.open)-1]
-	first, ok := timeValues[c.name]
-	return ok && (c.argument == first || c.name == "timediff" && c.argument < 2)
+	for i := len(a.open) - 1; i >= 0; i-- {
+		c := a.open[i]
+		if first, ok := timeValues[c.name]; ok {
+			return c.argument == first || c.name == "timediff" && c.argument < 2
+		}
+		if c.name != "" && !passing[c.name] {
+			return false
+		}
+	}
+	return false
 }
 
 // openCall enters parentheses; name is the function they belong to.

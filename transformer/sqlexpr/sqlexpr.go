@@ -22,9 +22,9 @@
 //   - An expression that is nothing but a field or a literal does not go through SQLite; a number then keeps its source
 //     text.
 //   - REGEXP searches, with patterns in Python syntax and a bound on time (package pattern).
-//   - Now is the environment's: current_timestamp, current_date, current_time, 'now' as time value of a date function, a
-//     date function without one, and a field there that holds the word now. What an expression computes to be 'now' is
-//     the clock of the process. random() and randomblob() draw from the environment's seed; so a retry gives the same
+//   - Now is the environment's: current_timestamp, current_date, current_time, 'now' as time value of a date function
+//     (also through CASE, coalesce, ifnull and iif), a date function without one, and a field there that holds the word
+//     now. Only an expression that spells the word by other means sees the clock of the process. random() and randomblob() draw from the environment's seed; so a retry gives the same
 //     values (design D5).
 //   - No value grows beyond [LengthLimit] bytes.
 package sqlexpr

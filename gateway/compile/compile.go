@@ -1,0 +1,192 @@
+// Package compile turns the files of a pipeline into what the services know: pipelinev1.Pipeline (design D10).
+//
+// It reads every file, checks what can only be seen with all of them at hand (names, connections, tables written twice),
+// and collects every problem. The result holds whatever is well-formed even when there are errors, so that the other
+// services can be asked about it and the user sees all problems of all stages at once; only a result that has not Failed
+// may be deployed.
+package compile
+
+import (
+	"path"
+	"slices"
+	"strings"
+
+	pipelinev1 "slipstream/proto/slipstream/pipeline/v1"
+
+	"slipstream/gateway/configfile"
+	"slipstream/gateway/jobfile"
+	"slipstream/gateway/yamlfile"
+)
+
+const (
+	// ConfigFile is the name of the configuration file.
+	ConfigFile = "config.yaml"
+	// JobsFolder is the folder of the job files.
+	JobsFolder = "jobs"
+)
+
+// Result is what the files say and what is wrong with them.
+type Result struct {
+	// Pipeline is the compiled pipeline, without generation. Malformed parts are missing.
+	Pipeline *pipelinev1.Pipeline
+	// Problems are all problems found in the files.
+	Problems []*pipelinev1.Problem
+	// Captured are the jobs whose source part is well-formed, by name.
+	Captured map[string]bool
+	// Unmapped are the outputs without a mapping, by job and path: the catalogue decides their columns (spec 5.2).
+	Unmapped map[string]map[string]bool
+
+	config *configfile.Config
+	jobs   map[string]*jobfile.Job
+}
+
+// IsJobFile says whether a path below the pipeline's directory is a job file (spec 3.1).
+func IsJobFile(name string) bool {
+	dir, file := path.Split(name)
+	ext := path.Ext(file)
+	return dir == JobsFolder+"/" && (ext == ".yaml" || ext == ".yml") && !strings.HasPrefix(file, ".")
+}
+
+// Files compiles the files of the pipeline called name.
+func Files(name string, files []*pipelinev1.File, resolve configfile.Resolve) *Result {
+	r := &Result{
+		Pipeline: &pipelinev1.Pipeline{Name: name, Connections: make(map[string]*pipelinev1.Connection)},
+		Captured: make(map[string]bool),
+		Unmapped: make(map[string]map[string]bool),
+		jobs:     make(map[string]*jobfile.Job),
+	}
+	files = slices.SortedFunc(slices.Values(files), func(a, b *pipelinev1.File) int {
+		return strings.Compare(a.GetPath(), b.GetPath())
+	})
+	var parsed []*jobfile.Job
+	seen := make(map[string]bool)
+	for _, f := range files {
+		switch {
+		case seen[f.GetPath()]:
+			r.problem(f.GetPath(), "the file was sent twice", "send it once")
+		case f.GetPath() == ConfigFile:
+			r.config = configfile.Read(f.GetPath(), f.GetText(), resolve)
+		case IsJobFile(f.GetPath()):
+			parsed = append(parsed, jobfile.Read(f.GetPath(), f.GetText()))
+		default:
+			r.problem(f.GetPath(), "the file is neither config.yaml nor a job", "name it config.yaml, or jobs/<name>.yaml")
+		}
+		seen[f.GetPath()] = true
+	}
+	r.takeConfig()
+	r.takeJobs(parsed)
+	r.tables()
+	r.gather(parsed)
+	return r
+}
+
+func (r *Result) takeConfig() {
+	if r.config == nil {
+		r.problem(ConfigFile, "the file is missing", "write config.yaml with connections: and at least the connection source")
+		r.Pipeline.Settings = configfile.Defaults()
+		return
+	}
+	r.Pipeline.Settings = r.config.Settings
+	r.Pipeline.Connections = r.config.Connections
+	r.Pipeline.Files = append(r.Pipeline.Files, &pipelinev1.File{Path: ConfigFile, Text: r.config.Text})
+}
+
+func (r *Result) takeJobs(parsed []*jobfile.Job) {
+	for _, j := range parsed {
+		name := j.Spec.GetName()
+		if other, twice := r.jobs[name]; twice && name != "" {
+			j.File.ErrorAt("name", "give it another name", "the job %s is also defined in %s", name, other.File.Name())
+			continue
+		}
+		r.checkConnections(j)
+		r.jobs[name] = j
+		r.Pipeline.Jobs = append(r.Pipeline.Jobs, j.Spec)
+		r.Pipeline.Files = append(r.Pipeline.Files, &pipelinev1.File{Path: j.File.Name(), Text: j.Text})
+		r.Captured[name] = j.SourceOK
+		r.Unmapped[name] = j.Unmapped
+	}
+	slices.SortFunc(r.Pipeline.GetJobs(), func(a, b *pipelinev1.Job) int { return strings.Compare(a.GetName(), b.GetName()) })
+	if len(parsed) == 0 {
+		r.Problems = append(r.Problems, &pipelinev1.Problem{
+			Severity: pipelinev1.Severity_SEVERITY_WARNING, File: JobsFolder, Message: "there is no job, so nothing will be written",
+			Fix: "write one: jobs/<name>.yaml",
+		})
+	}
+}
+
+// checkConnections checks that the connections of a job exist and fit the writer (spec 3.7).
+func (r *Result) checkConnections(j *jobfile.Job) {
+	if r.config == nil {
+		return
+	}
+	names := make([]string, 0, len(r.config.Declared))
+	for name, kind := range r.config.Declared {
+		if kind == "" || configfile.Relational(kind) {
+			names = append(names, name)
+		}
+	}
+	for _, v := range j.Connections {
+		name, ok := v.Text()
+		if !ok {
+			continue
+		}
+		kind, declared := r.config.Declared[name]
+		switch {
+		case !declared && len(names) == 0:
+			v.Error("add connections: "+name+": to config.yaml", "connection %q is not in config.yaml", name)
+		case !declared:
+			v.Error(yamlfile.DidYouMean(name, names), "connection %q is not in config.yaml", name)
+		case kind != "" && !configfile.Relational(kind):
+			v.Error("name a connection of type "+strings.Join(configfile.AvailableTargets(), " or "),
+				"relational.write cannot write to connection %s of type %s", name, kind)
+		}
+	}
+}
+
+// tables warns of two outputs that write one table and identify its rows differently (spec 3.7).
+func (r *Result) tables() {
+	type writer struct {
+		job, path string
+		keys      []string
+	}
+	first := make(map[string]writer)
+	for _, job := range r.Pipeline.GetJobs() {
+		for _, out := range job.GetOutputs() {
+			w := out.GetRelational()
+			table := strings.ToLower(out.GetConnection() + "\x00" + w.GetSchema() + "\x00" + w.GetTable())
+			var keys []string
+			for _, c := range w.GetColumns() {
+				if c.GetKey() {
+					keys = append(keys, strings.ToLower(c.GetColumn()))
+				}
+			}
+			slices.Sort(keys)
+			other, written := first[table]
+			if !written {
+				first[table] = writer{job: job.GetName(), path: out.GetPath(), keys: keys}
+				continue
+			}
+			if !slices.Equal(other.keys, keys) {
+				r.jobs[job.GetName()].File.WarnAt(out.GetPath()+".with.keys", "use the same keys",
+					"table %s is also written by job %s (%s) with the keys %s", w.GetTable(), other.job, other.path,
+					strings.Join(other.keys, ", "))
+			}
+		}
+	}
+}
+
+func (r *Result) problem(file, message, fix string) {
+	r.Problems = append(r.Problems, &pipelinev1.Problem{
+		Severity: pipelinev1.Severity_SEVERITY_ERROR, File: file, Message: message, Fix: fix,
+	})
+}
+
+func (r *Result) gather(parsed []*jobfile.Job) {
+	if r.config != nil {
+		r.Problems = append(r.Problems, r.config.File.Problems()...)
+	}
+	for _, j := range parsed {
+		r.Problems = append(r.Problems, j.File.Problems()...)
+	}
+	Sort(r.Problems)
+}

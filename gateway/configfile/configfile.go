@@ -1,0 +1,157 @@
+// Package configfile reads config.yaml: the connections (spec 2.3) and the engine settings (spec 2.5).
+//
+// What is written is checked to the last key; what is not written gets its default here and nowhere else. References
+// such as ${env:NAME} stay unresolved in connections (G10). Only the numbers of the applier section are resolved, because
+// the pipeline carries them as numbers.
+package configfile
+
+import (
+	"strings"
+
+	pipelinev1 "slipstream/proto/slipstream/pipeline/v1"
+
+	"slipstream/gateway/yamlfile"
+)
+
+const (
+	// Source is the name of the connection that changes come from.
+	Source = "source"
+	// Streams is the name of the connection that keeps the change streams; without it the source does (design D2).
+	Streams = "streams"
+)
+
+// Resolve replaces the references in a text by what they refer to.
+type Resolve func(string) (string, error)
+
+// Config is what a config.yaml says.
+type Config struct {
+	// File knows the problems and the lines.
+	File *yamlfile.File
+	// Connections are the well-formed connections by name.
+	Connections map[string]*pipelinev1.Connection
+	// Declared is the type of every connection that is written, well-formed or not; empty where the type is not known.
+	Declared map[string]string
+	// Settings are the settings, with defaults.
+	Settings *pipelinev1.Settings
+	// Text is the file as it may be stored and shown: passwords written in clear are masked.
+	Text []byte
+}
+
+// Read reads a config.yaml.
+func Read(name string, text []byte, resolve Resolve) *Config {
+	c := &Config{
+		File:        yamlfile.Parse(name, text),
+		Connections: make(map[string]*pipelinev1.Connection),
+		Declared:    make(map[string]string),
+		Settings:    Defaults(),
+	}
+	var secrets []clearSecret
+	c.read(resolve, &secrets)
+	c.Text = mask(text, secrets)
+	return c
+}
+
+func (c *Config) read(resolve Resolve, secrets *[]clearSecret) {
+	root := c.File.Root()
+	if !root.Present() {
+		if c.File.Errors() == 0 {
+			root.Error("write connections: with at least the connection source", "the file is empty")
+		}
+		return
+	}
+	top, ok := root.Map()
+	if !ok {
+		return
+	}
+	c.readConnections(top, secrets)
+	c.readSource(top, secrets)
+	if applier := top.Take("applier"); applier.Present() {
+		if m, ok := applier.Map(); ok {
+			c.Settings = readSettings(m, resolve)
+		}
+	}
+	top.Done(yamlfile.Hints{
+		Later: []string{"secret-providers", "metadata"},
+		Elsewhere: map[string]string{
+			"targets":    "write connections: <name>: with the attributes directly below, without the level connection:",
+			"processors": "write applier:",
+			"sources":    "write the Redis that changes come from as connections: source:",
+			"jobs":       "write each job as a file of its own in the folder jobs",
+			"job":        "write each job as a file of its own in the folder jobs",
+		},
+	})
+	c.checkSource(top)
+}
+
+func (c *Config) readConnections(top *yamlfile.Map, secrets *[]clearSecret) {
+	v := top.Take("connections")
+	if !v.Present() {
+		if v.Written() {
+			v.Error("write a connection below it: <name>: with type, host, port …", "connections has no value")
+		}
+		return
+	}
+	m, ok := v.Map()
+	if !ok {
+		return
+	}
+	for _, e := range m.Entries() {
+		c.Declared[e.Key] = ""
+		if strings.TrimSpace(e.Key) == "" {
+			e.Value.Error("give it a name", "a connection has no name")
+			continue
+		}
+		before := c.File.Errors()
+		connection := readConnection(e.Key, e.Value, "", secrets)
+		if connection == nil {
+			continue
+		}
+		c.Declared[e.Key] = connection.GetType()
+		if c.File.Errors() == before {
+			c.Connections[e.Key] = connection
+		}
+	}
+}
+
+// readSource reads the other spelling of connections.source (spec 2.3): a map of its own.
+func (c *Config) readSource(top *yamlfile.Map, secrets *[]clearSecret) {
+	v := top.Take(Source)
+	if !v.Present() {
+		return
+	}
+	if _, both := c.Declared[Source]; both {
+		v.Error("remove one of the two", "the source is written here and as connections.source")
+		return
+	}
+	before := c.File.Errors()
+	c.Declared[Source] = ""
+	if connection := readConnection(Source, v, Redis, secrets); connection != nil {
+		c.Declared[Source] = connection.GetType()
+		if c.File.Errors() == before {
+			c.Connections[Source] = connection
+		}
+	}
+}
+
+// checkSource requires the connection that changes come from, and that our streams live in Redis.
+func (c *Config) checkSource(top *yamlfile.Map) {
+	if _, written := c.Declared[Source]; !written {
+		top.Take("connections").Error(
+			"add connections: source: with type: redis, host and port of the Redis that changes come from",
+			"connection source is missing")
+	}
+	for _, name := range []string{Source, Streams} {
+		kind := c.Declared[name]
+		if kind == "" || kind == Redis {
+			continue
+		}
+		m, ok := top.Take("connections").Map()
+		if !ok {
+			continue
+		}
+		if connection, ok := m.Take(name).Map(); ok {
+			connection.Take("type").Error("write type: redis, or give the connection another name",
+				"connection %s must be of type redis, not %s", name, kind)
+		}
+	}
+}

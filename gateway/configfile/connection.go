@@ -1,0 +1,309 @@
+package configfile
+
+import (
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	pipelinev1 "slipstream/proto/slipstream/pipeline/v1"
+
+	"slipstream/gateway/yamlfile"
+)
+
+// The connection types of spec 2.3, and sqlite.
+const (
+	PostgreSQL = "postgresql"
+	MySQL      = "mysql"
+	MariaDB    = "mariadb"
+	SQLServer  = "sqlserver"
+	Oracle     = "oracle"
+	DB2        = "db2"
+	SQLite     = "sqlite"
+	Cassandra  = "cassandra"
+	Redis      = "redis"
+)
+
+// types are all known types, available those with code behind them: redis as a source, the others as targets.
+var (
+	types      = []string{PostgreSQL, SQLite, Redis, MySQL, MariaDB, SQLServer, Oracle, DB2, Cassandra}
+	available  = []string{PostgreSQL, SQLite, Redis}
+	relational = []string{PostgreSQL, SQLite, MySQL, MariaDB, SQLServer, Oracle, DB2}
+)
+
+// Relational says whether relational.write can write to connections of a type.
+func Relational(kind string) bool { return slices.Contains(relational, kind) }
+
+// AvailableTargets are the types that can be written to in this version.
+func AvailableTargets() []string {
+	return slices.DeleteFunc(slices.Clone(available), func(t string) bool { return t == Redis })
+}
+
+const maxPort = 65535
+
+// reader reads the attributes of one connection.
+type reader struct {
+	m       *yamlfile.Map
+	out     *pipelinev1.Connection
+	secrets *[]clearSecret
+}
+
+// readConnection reads a connection; nil when not even its type is known. kind is the type when none is written.
+func readConnection(name string, v yamlfile.Value, kind string, secrets *[]clearSecret) *pipelinev1.Connection {
+	m, ok := v.Map()
+	if !ok {
+		return nil
+	}
+	var typ yamlfile.Value
+	if kind == "" {
+		typ = m.Require("type", "write type: "+strings.Join(available, ", type: ")+" …")
+	} else {
+		typ = m.Take("type")
+	}
+	if typ.Present() {
+		if kind, ok = typ.Choice(types...); !ok {
+			return nil
+		}
+	}
+	if kind == "" {
+		return nil
+	}
+	if !slices.Contains(available, kind) {
+		typ.Error("use one of "+strings.Join(available, ", "), "type %s is not supported yet by this version", kind)
+	}
+	r := &reader{m: m, secrets: secrets, out: &pipelinev1.Connection{
+		Name: name, Type: kind, Args: make(map[string]string), Options: make(map[string]string),
+	}}
+	switch kind {
+	case Redis:
+		r.redis()
+	case SQLite:
+		r.sqlite()
+	case Cassandra:
+		r.cassandra()
+	default:
+		r.database(kind)
+	}
+	return r.out
+}
+
+func (r *reader) database(kind string) {
+	r.out.Host = r.require("host", "write host: <name or address of the database server>")
+	r.port("write port: <port of the database server>", true)
+	r.args()
+	if kind == Oracle && r.out.Args["service_name"] != "" {
+		if v := r.m.Take("database"); v.Present() {
+			v.Error("remove one of the two", "database and service_name exclude each other")
+		}
+	} else {
+		r.out.Database = r.require("database", "write database: <name of the database>")
+	}
+	r.out.User = r.require("user", "write user: <user name>")
+	r.password()
+	r.pool()
+	if v := r.m.Take("driver"); v.Present() {
+		if _, ok := v.Text(); ok {
+			v.Warn("remove it", "driver has no effect: Slipstream brings its own driver for %s", kind)
+		}
+	}
+	if kind == Oracle {
+		for _, key := range []string{"oracle_thick_mode", "oracle_thick_mode_lib_dir"} {
+			if v := r.m.Take(key); v.Present() {
+				v.Warn("remove it", "%s has no effect: Slipstream needs no Oracle client", key)
+			}
+		}
+	}
+	r.m.Done(yamlfile.Hints{Elsewhere: tlsHints})
+}
+
+// tlsHints tell where TLS attributes belong that users write at the wrong level (spec 2.3).
+var tlsHints = map[string]string{
+	"sslmode": "write it below query_args:", "sslrootcert": "write it below query_args:",
+	"sslcert": "write it below query_args:", "sslkey": "write it below query_args:",
+	"ssl_ca": "write it below connect_args:", "ssl_cert": "write it below connect_args:",
+	"ssl_key": "write it below connect_args:", "service_name": "write it below query_args:",
+	"hosts": "write host: with one name",
+}
+
+func (r *reader) sqlite() {
+	path, database := r.m.Take("path"), r.m.Take("database")
+	switch {
+	case path.Present() && database.Present():
+		database.Error("remove one of the two", "path and database mean the same")
+	case database.Present():
+		r.out.Database, _ = database.Text()
+	case path.Present():
+		r.out.Database, _ = path.Text()
+	default:
+		r.m.Require("path", "write path: <file of the database>")
+	}
+	r.pool()
+	r.m.Done(yamlfile.Hints{Elsewhere: map[string]string{
+		"host": "remove it: SQLite is a file; write path:", "port": "remove it: SQLite is a file; write path:",
+		"user": "remove it: SQLite has no users", "password": "remove it: SQLite has no users",
+		"file": "write path:",
+	}})
+}
+
+func (r *reader) redis() {
+	r.out.Host = r.require("host", "write host: <name or address of the Redis server>")
+	r.port("write port: <port of the Redis server, usually 6379>", true)
+	r.out.User = r.text("user")
+	r.password()
+	r.clear("key_password", r.option("key_password"))
+	for _, key := range []string{"cacert", "cert", "key"} {
+		r.option(key)
+	}
+	r.pair("key", "cert")
+	r.pair("cert", "key")
+	r.pair("key_password", "key")
+	for _, key := range []string{"socket_timeout", "socket_connect_timeout", "health_check_interval"} {
+		r.number(key, 1, math.MaxInt32)
+	}
+	if v := r.m.Take("socket_keepalive"); v.Present() {
+		if on, ok := v.Bool(); ok {
+			r.out.Options["socket_keepalive"] = strconv.FormatBool(on)
+		}
+	}
+	db, database := r.m.Take("db"), r.m.Take("database")
+	if db.Present() && database.Present() {
+		database.Error("remove one of the two", "db and database mean the same")
+	}
+	for _, v := range []yamlfile.Value{db, database} {
+		if v.Present() {
+			r.out.Database = numeric(v, 0, math.MaxInt32)
+		}
+	}
+	r.m.Done(yamlfile.Hints{
+		Later:     []string{"cluster", "sentinel", "hosts"},
+		Elsewhere: map[string]string{"ssl": "write cacert: <file>; it turns TLS on", "tls": "write cacert: <file>; it turns TLS on"},
+	})
+}
+
+func (r *reader) cassandra() {
+	if v := r.m.Require("hosts", "write hosts: [<name>, …]"); v.Present() {
+		var names []string
+		if items, ok := v.Items(); ok {
+			for _, item := range items {
+				if name, ok := item.Text(); ok {
+					names = append(names, name)
+				}
+			}
+		}
+		r.out.Host = strings.Join(names, ",")
+	}
+	r.port("", false)
+	if r.out.GetPort() == "" {
+		r.out.Port = "9042"
+	}
+	r.out.Database, r.out.User = r.text("database"), r.text("user")
+	r.password()
+	r.m.Done(yamlfile.Hints{})
+}
+
+func (r *reader) pool() {
+	r.number("db_connection_pool_size", 1, math.MaxInt32)
+	r.number("statement_timeout", 1, math.MaxInt32)
+	if v := r.m.Take("debug"); v.Present() {
+		if on, ok := v.Bool(); ok && on {
+			v.Error("remove it", "debug: true is not supported yet by this version")
+		}
+	}
+}
+
+func (r *reader) require(key, fix string) string {
+	if v := r.m.Require(key, fix); v.Present() {
+		s, _ := v.Text()
+		return s
+	}
+	return ""
+}
+
+func (r *reader) text(key string) string {
+	if v := r.m.Take(key); v.Present() {
+		s, _ := v.Text()
+		return s
+	}
+	return ""
+}
+
+func (r *reader) option(key string) yamlfile.Value {
+	v := r.m.Take(key)
+	if v.Present() {
+		if s, ok := v.Text(); ok {
+			r.out.Options[key] = s
+		}
+	}
+	return v
+}
+
+func (r *reader) pair(key, needs string) {
+	if v := r.m.Take(key); v.Present() && !r.m.Take(needs).Present() {
+		v.Error("add "+needs+":", "%s needs %s", key, needs)
+	}
+}
+
+func (r *reader) number(key string, low, high int64) {
+	if v := r.m.Take(key); v.Present() {
+		if s := numeric(v, low, high); s != "" {
+			r.out.Options[key] = s
+		}
+	}
+}
+
+func (r *reader) port(fix string, required bool) {
+	v := r.m.Take("port")
+	if required {
+		v = r.m.Require("port", fix)
+	}
+	if v.Present() {
+		r.out.Port = numeric(v, 1, maxPort)
+	}
+}
+
+// numeric is a number in a range, or a reference to one that is resolved later (spec 2.4).
+func numeric(v yamlfile.Value, low, high int64) string {
+	if reference, ok := v.Reference(); ok {
+		return reference
+	}
+	n, ok := v.Whole(low, high)
+	if !ok {
+		return ""
+	}
+	return strconv.FormatInt(n, 10)
+}
+
+// args merges connect_args and query_args: users write either (A5).
+func (r *reader) args() {
+	from := make(map[string]string)
+	for _, key := range []string{"connect_args", "query_args"} {
+		v := r.m.Take(key)
+		if !v.Present() {
+			continue
+		}
+		m, ok := v.Map()
+		if !ok {
+			continue
+		}
+		for _, e := range m.Entries() {
+			text, ok := e.Value.Loose()
+			if !ok {
+				continue
+			}
+			if other, written := r.out.Args[e.Key]; written && other != text {
+				e.Value.Error("write it once", "%s has another value below %s", e.Key, from[e.Key])
+				continue
+			}
+			r.out.Args[e.Key], from[e.Key] = text, key
+		}
+	}
+}
+
+func (r *reader) password() {
+	v := r.m.Take("password")
+	if !v.Present() {
+		return
+	}
+	r.out.Password, _ = v.Text()
+	r.clear("password", v)
+}

@@ -1,7 +1,6 @@
 package tail
 
 import (
-	"cmp"
 	"slices"
 	"strings"
 
@@ -44,6 +43,8 @@ type run struct {
 	before      []byte // what the oldest entry knew of the value before
 	traceparent string
 	folded      uint32
+	first       int // index of its oldest entry
+	probe       int // index of the read of its value
 
 	created    bool // the first main entry says that the key came into being
 	removed    bool // an explicit removal, or one by the server that the job's policy makes one (G7)
@@ -55,9 +56,10 @@ type run struct {
 	superseded bool // a run of the same key that carries its value follows: nothing is read
 }
 
-// fold gathers the entries of a batch by key. Entries are in stream order, those of the side stream in their own. The
-// runs come out oldest first by their newest entry; those made by sweeps alone come before all others, as they are reads
-// of the present. At most one run a key has its value read; entries that carry their value are never folded (D1).
+// fold gathers the entries of a batch by key. Entries are in stream order, those of the side stream in their own. Runs
+// come in the order of their oldest entries; order sorts them by their newest, and puts those made by sweeps alone before
+// all others, as they are reads of the present. At most one run a key has its value read; entries that carry their value
+// are never folded (D1).
 type fold struct {
 	runs   []run
 	latest map[string]int // index of a key's latest run
@@ -73,6 +75,9 @@ func (f *fold) reset() {
 	}
 	clear(f.latest)
 }
+
+// reads says whether the value of the run is read from its key.
+func (r *run) reads() bool { return r.carried == nil && !r.superseded }
 
 // gather folds entries; earlier results are forgotten.
 func (f *fold) gather(entries []stream.Entry, p policy) {
@@ -92,8 +97,14 @@ func (f *fold) gather(entries []stream.Entry, p policy) {
 			f.runs[at].superseded = true
 		}
 		f.runs = append(f.runs, begin(e, p, seen))
-		f.latest[string(e.Key)] = len(f.runs) - 1
+		at = len(f.runs) - 1
+		f.runs[at].first = i
+		f.latest[string(e.Key)] = at
 	}
+}
+
+// order puts the runs into the order in which they are applied.
+func (f *fold) order() {
 	slices.SortStableFunc(f.runs, func(a, b run) int {
 		if a.main != b.main {
 			if b.main {
@@ -214,31 +225,10 @@ func (r *run) decide(found kind, p policy, unread bool) fate {
 func (r *run) carry() fate {
 	switch r.carried.Op {
 	case stream.OpCreate, stream.OpUpdate, stream.OpRead:
-		if len(r.carried.After) > 0 {
-			return fateUpsert
-		}
+		return fateUpsert // text that is not JSON is for the transformer to reject
 	}
 	if r.removed || r.maybe {
 		return fateDelete
 	}
 	return fateNothing
 }
-
-// byFirst orders the keys that must be read by their first entry, so that a batch can be cut between two entries.
-func firstSeen(entries []stream.Entry) (keys []int) {
-	seen := make(map[string]struct{}, len(entries))
-	for i := range entries {
-		e := &entries[i]
-		if e.Carries || e.Fault != "" {
-			continue
-		}
-		if _, ok := seen[string(e.Key)]; !ok {
-			seen[string(e.Key)] = struct{}{}
-			keys = append(keys, i)
-		}
-	}
-	return keys
-}
-
-// later is the higher of two times, for clocks of two machines.
-func later[T cmp.Ordered](a, b T) T { return max(a, b) }

@@ -48,7 +48,7 @@ const (
 )
 
 const (
-	firstChunk  = 64  // keys in the first pipeline, before anything is known of their size
+	firstChunk  = 16  // keys in the first pipeline, before anything is known of their size
 	mostChunk   = 512 // keys in one pipeline: bounds what Redis must buffer when values are suddenly large (G8)
 	mostTries   = 6   // refusals of one key in a row: its type changes faster than it can be read
 	keyOverhead = 64  // bytes a change takes beside its value, roughly
@@ -118,17 +118,26 @@ func (v *values) readAll(conn *resp.Conn, part []probe) error {
 		if err := conn.Out.Flush(); err != nil {
 			return err
 		}
+		var refusal error // the other answers are read all the same, so that the connection stays usable
 		for i := range part {
 			p := &part[i]
 			if p.done {
 				continue
 			}
-			if err := v.answer(conn.In, p); err != nil {
+			err := v.answer(conn.In, p)
+			switch {
+			case err == nil:
+			case resp.Refused(err) == "":
 				return err
+			case refusal == nil:
+				refusal = err
 			}
 			if p.done {
 				open--
 			}
+		}
+		if refusal != nil {
+			return refusal
 		}
 	}
 	return nil

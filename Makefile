@@ -1,0 +1,71 @@
+# Slipstream. `make help` lists what there is; `make demo` shows it at work.
+#
+# A new process is a new folder services/<name> with a main.go: it is built into bin/slipstream-<name> without a line
+# here. services/slipstream, the command line, is bin/slipstream.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+
+mains    := $(patsubst services/%/main.go,%,$(wildcard services/*/main.go))
+binaries := $(patsubst bin/slipstream-slipstream,bin/slipstream,$(addprefix bin/slipstream-,$(mains)))
+
+# The binaries need no C library, so that they run on any Linux and in an empty container.
+go_build := CGO_ENABLED=0 go build -trimpath
+
+# How long one package's tests may take.
+TEST_TIMEOUT ?= 20m
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: $(binaries) ## build every binary into bin/
+
+# Go knows best whether a binary is up to date.
+.PHONY: $(binaries)
+$(binaries): bin/slipstream%:
+	@mkdir -p bin
+	$(go_build) -o $@ ./services/$(or $(patsubst -%,%,$*),slipstream)
+
+.PHONY: demo
+demo: build ## show a pipeline at work on a real data set and compare both ends; KEEP=1 leaves it running
+	@deploy/dev/install-servers redis
+	@KEEP=$(KEEP) bin/slipstream-demo
+
+.PHONY: test
+test: install-servers ## run every test with the race detector, against private servers
+	CGO_ENABLED=1 go test -race -timeout $(TEST_TIMEOUT) work
+
+.PHONY: bench
+bench: install-servers ## run every Go benchmark
+	go test -run '^$$' -bench . -benchmem -timeout $(TEST_TIMEOUT) work
+
+.PHONY: verify
+verify: tools ## check all that can be checked without running it; changes nothing
+	@deploy/dev/verify
+
+.PHONY: fix
+fix: tools ## repair what verify can complain of and a program can repair
+	@deploy/dev/verify fix
+
+.PHONY: install-servers
+install-servers: ## install what the tests need and what is missing: Redis, PostgreSQL, a C compiler
+	@deploy/dev/install-servers
+
+.PHONY: tools
+tools: bin/tools/.built bin/tools/.built-lint ## build the tools that tools/ pins into bin/tools/
+
+bin/tools/.built: tools/go.mod tools/go.sum
+	@mkdir -p bin/tools
+	cd tools && GOWORK=off CGO_ENABLED=0 go build -o ../bin/tools/ tool
+	@touch $@
+
+bin/tools/.built-lint: tools/lint/go.mod tools/lint/go.sum
+	@mkdir -p bin/tools
+	cd tools/lint && GOWORK=off CGO_ENABLED=0 go build -o ../../bin/tools/ tool
+	@touch $@
+
+.PHONY: clean
+clean: ## remove what make built
+	rm -rf bin

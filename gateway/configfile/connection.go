@@ -137,9 +137,20 @@ func (r *reader) sqlite() {
 	default:
 		r.m.Require("path", "write path: <file of the database>")
 	}
-	r.pool()
+	r.number("busy_timeout", 1, math.MaxInt32)
+	r.number("statement_timeout", 1, math.MaxInt32)
+	if v := r.m.Take("synchronous"); v.Written() {
+		if mode, ok := v.Choice("FULL", "EXTRA", "NORMAL"); ok {
+			r.out.Options["synchronous"] = mode
+		}
+	}
+	r.flag("foreign_keys")
+	r.debug()
 	r.m.Done(yamlfile.Hints{Elsewhere: map[string]string{
-		"host": "remove it: SQLite is a file; write path:", "port": "remove it: SQLite is a file; write path:",
+		"db_connection_pool_size": "remove it: SQLite has one writer at a time",
+		"connect_args":            "remove it: write busy_timeout, synchronous or foreign_keys beside path:",
+		"query_args":              "remove it: write busy_timeout, synchronous or foreign_keys beside path:",
+		"host":                    "remove it: SQLite is a file; write path:", "port": "remove it: SQLite is a file; write path:",
 		"user": "remove it: SQLite has no users", "password": "remove it: SQLite has no users",
 		"file": "write path:",
 	}})
@@ -160,11 +171,7 @@ func (r *reader) redis() {
 	for _, key := range []string{"socket_timeout", "socket_connect_timeout", "health_check_interval"} {
 		r.number(key, 1, math.MaxInt32)
 	}
-	if v := r.m.Take("socket_keepalive"); v.Present() {
-		if on, ok := v.Bool(); ok {
-			r.out.Options["socket_keepalive"] = strconv.FormatBool(on)
-		}
-	}
+	r.flag("socket_keepalive")
 	db, database := r.m.Take("db"), r.m.Take("database")
 	if db.Present() && database.Present() {
 		database.Error("remove one of the two", "db and database mean the same")
@@ -204,6 +211,10 @@ func (r *reader) cassandra() {
 func (r *reader) pool() {
 	r.number("db_connection_pool_size", 1, math.MaxInt32)
 	r.number("statement_timeout", 1, math.MaxInt32)
+	r.debug()
+}
+
+func (r *reader) debug() {
 	if v := r.m.Take("debug"); v.Present() {
 		if on, ok := v.Bool(); ok && on {
 			v.Error("remove it", "debug: true is not supported yet by this version")
@@ -247,6 +258,14 @@ func (r *reader) number(key string, low, high int64) {
 	if v := r.m.Take(key); v.Present() {
 		if s := numeric(v, low, high); s != "" {
 			r.out.Options[key] = s
+		}
+	}
+}
+
+func (r *reader) flag(key string) {
+	if v := r.m.Take(key); v.Written() {
+		if on, ok := v.Bool(); ok {
+			r.out.Options[key] = strconv.FormatBool(on)
 		}
 	}
 }

@@ -123,7 +123,8 @@ func (l *linter) mapped(path string, m *pipelinev1.Map) {
 func (l *linter) output(out *pipelinev1.Output) {
 	w := out.GetRelational()
 	if f := w.GetForeach(); f != nil {
-		l.expression(out.GetPath()+".with.foreach", &pipelinev1.Expression{
+		// Its comparisons are about elements, which are JSON; only its names are looked at.
+		l.names(out.GetPath()+".with.foreach", &pipelinev1.Expression{
 			Language: pipelinev1.Language_LANGUAGE_JMESPATH, Text: f.GetExpression(),
 		})
 	}
@@ -186,11 +187,15 @@ func (l *linter) path(at, path string) {
 }
 
 func (l *linter) expression(at string, e *pipelinev1.Expression) {
+	l.names(at, e)
+	l.comparison(at, e)
+}
+
+func (l *linter) names(at string, e *pipelinev1.Expression) {
 	for _, path := range references(e) {
 		first, _, deep := strings.Cut(path, ".")
 		l.row(at, first, deep)
 	}
-	l.comparison(at, e)
 }
 
 func (l *linter) row(at, first string, deep bool) {
@@ -210,13 +215,16 @@ func (l *linter) row(at, first string, deep bool) {
 var (
 	text           = regexp.MustCompile(`'[^']*'`)
 	sqlNumber      = regexp.MustCompile("(?i)(?:^|[\\s(,])([A-Za-z_]\\w*|`[^`]+`|\"[^\"]+\")\\s*(?:<=|>=|<>|!=|==|=|<|>|\\bbetween\\b)\\s*-?\\d")
-	jmespathNumber = regexp.MustCompile("(?:^|[\\s(,\\[?&|!])([A-Za-z_][\\w.]*)\\s*(?:<=|>=|!=|==|<|>)\\s*`-?\\d")
+	jmespathNumber = regexp.MustCompile("(?:^|[\\s(,&|!])([A-Za-z_][\\w.]*)\\s*(?:<=|>=|!=|==|<|>)\\s*`-?\\d")
 )
 
 // comparison warns of a hash field compared with a number: hash fields are text (spec 6.4).
 func (l *linter) comparison(at string, e *pipelinev1.Expression) {
 	if types := l.job.Spec.GetSource().GetTypes(); len(types) > 0 && !slices.Contains(types, "hash") {
 		return
+	}
+	if e.GetLanguage() == pipelinev1.Language_LANGUAGE_JMESPATH && strings.Contains(e.GetText(), "[?") {
+		return // what a projection compares are elements, which are JSON
 	}
 	pattern, fix, effect := jmespathNumber, "write to_number(%s)", "gives null, so that the condition never holds"
 	if e.GetLanguage() == pipelinev1.Language_LANGUAGE_SQL {

@@ -2,10 +2,12 @@ package yamlfile
 
 import (
 	"encoding/json"
+	"regexp"
 	"strconv"
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/token"
 )
 
 // JSON is the value as JSON text, for constants. Numbers keep the digits they were written with.
@@ -27,6 +29,10 @@ func (v Value) appendJSON(b *strings.Builder) bool {
 	case Integer, Float:
 		return v.appendNumber(b)
 	case String:
+		if v.plainNumber() {
+			b.WriteString(v.raw()) // too many digits for the parser, which makes it text
+			break
+		}
 		b.WriteString(quote(v.text()))
 	case List:
 		return v.appendList(b)
@@ -34,6 +40,14 @@ func (v Value) appendJSON(b *strings.Builder) bool {
 		return v.appendMap(b)
 	}
 	return true
+}
+
+var number = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?$`)
+
+// plainNumber says that text was written without quotes and is a JSON number.
+func (v Value) plainNumber() bool {
+	n, is := v.node.(*ast.StringNode)
+	return is && n.Token != nil && n.Token.Type == token.StringType && number.MatchString(n.Value)
 }
 
 func (v Value) appendNumber(b *strings.Builder) bool {

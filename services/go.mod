@@ -52,10 +52,22 @@ require (
 	google.golang.org/genproto/googleapis/api v0.0.0-20260928230214-8a89bd6388cc // indirect
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20260928230214-8a89bd6388cc // indirect
 	google.golang.org/protobuf v1.36.12 // indirect
+	slipstream/applier v0.0.0
+	slipstream/capture v0.0.0
 	slipstream/deploy/dev v0.0.0
+	slipstream/gateway v0.0.0
+	slipstream/transformer v0.0.0
 )
 
 replace (
 	slipstream/deploy/dev => ../deploy/dev
 	slipstream/proto => ../proto
 )
+
+replace slipstream/applier => ../applier
+
+replace slipstream/transformer => ../transformer
+
+replace slipstream/capture => ../capture
+
+replace slipstream/gateway => ../gateway

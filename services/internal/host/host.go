@@ -41,9 +41,14 @@ type Process struct {
 	Server *grpc.Server
 	// Health is served on Server; Main keeps the overall state.
 	Health *health.Server
-	// Grace is how long an orderly end may take. Default 20s.
+	// Grace is how long an orderly end may take.
 	Grace time.Duration
+
+	stopped []func()
 }
+
+// OnStopped adds what is to be called after the gRPC server has ended the last stream, in reverse order.
+func (p *Process) OnStopped(f func()) { p.stopped = append(p.stopped, f) }
 
 // Service is what a build function returns: the part of a process that lives beside the gRPC server.
 type Service interface {
@@ -73,6 +78,9 @@ type Spec struct {
 	Listen string
 	// MetricsListen is the default address of /metrics.
 	MetricsListen string
+	// Grace is the default of --grace: how long an orderly end may take. Streams that are still open are cut then, which
+	// loses nothing (G3): it is long where a service drains what it drives, short where it only serves others.
+	Grace time.Duration
 	// Flags adds the service's own flags; may be nil. Each flag --some-name is also the variable SLIPSTREAM_SOME_NAME.
 	Flags func(*pflag.FlagSet)
 	// Build makes the service.
@@ -165,6 +173,9 @@ func (p *Process) Serve(ctx context.Context, lis net.Listener, service Service) 
 	}
 	p.Server.GracefulStop()
 	<-served
+	for i := len(p.stopped) - 1; i >= 0; i-- {
+		p.stopped[i]()
+	}
 	if errors.Is(rerr, context.Canceled) {
 		rerr = nil
 	}

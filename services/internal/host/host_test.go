@@ -79,8 +79,9 @@ func client(t *testing.T, address string) *grpc.ClientConn {
 
 // TestProcess: every process has health, reflection and metrics, and ends in order.
 func TestProcess(t *testing.T) {
-	drained := make(chan struct{})
-	address, metrics, stop, _ := started(t, func(context.Context, *host.Process) (host.Service, error) {
+	drained, last := make(chan struct{}), make(chan struct{})
+	address, metrics, stop, _ := started(t, func(_ context.Context, p *host.Process) (host.Service, error) {
+		p.OnStopped(func() { close(last) })
 		return host.ServiceFunc(func(ctx context.Context) error { <-ctx.Done(); close(drained); return nil }), nil
 	})
 	conn := client(t, address)
@@ -115,6 +116,7 @@ func TestProcess(t *testing.T) {
 		t.Errorf("exit code %d", code)
 	}
 	<-drained
+	<-last
 }
 
 // hold is a service whose stream never ends by itself.

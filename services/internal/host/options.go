@@ -1,6 +1,7 @@
 package host
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -32,7 +33,7 @@ func parse(spec Spec, args []string, stderr io.Writer) (*options, error) {
 	f.StringVar(&o.metrics, "metrics", spec.MetricsListen, "address of /metrics; \"off\" for none")
 	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
 	f.StringVar(&o.logFormat, "log-format", "text", "text or json")
-	f.DurationVar(&o.grace, "grace", 20*time.Second, "how long an orderly end may take")
+	f.DurationVar(&o.grace, "grace", cmp.Or(spec.Grace, 20*time.Second), "how long an orderly end may take")
 	version := f.Bool("version", false, "print the version and exit")
 	f.Usage = func() {
 		fmt.Fprintf(stderr, "%s: %s\n\nFlags (each is also an environment variable, for example %s):\n%s",

@@ -1,0 +1,17 @@
+// Command slipstream-applier-postgres writes to PostgreSQL. It links no other driver. This main is a list of choices and
+// must stay one.
+package main
+
+import (
+	"os"
+
+	"slipstream/applier"
+	"slipstream/applier/postgres"
+	"slipstream/services/internal/apply"
+	"slipstream/services/internal/host"
+)
+
+func main() {
+	os.Exit(host.Main(apply.Spec("applier-postgres", "writes rows to PostgreSQL", "127.0.0.1:7411", "127.0.0.1:9411",
+		nil, func() applier.Dialect { return postgres.Dialect{} })))
+}

@@ -1,0 +1,207 @@
+package e2e_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+
+	gatewayv1 "slipstream/proto/slipstream/gateway/v1"
+	"slipstream/services/internal/host"
+)
+
+// binaries builds every service once a test run and gives the folder they are in.
+var binaries = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "slipstream-e2e-bin-")
+	if err != nil {
+		return "", err
+	}
+	for _, name := range []string{"capture", "transformer", "applier-postgres", "applier-sqlite", "gateway"} {
+		out, err := exec.Command("go", "build", "-o", filepath.Join(dir, name), "slipstream/services/"+name).CombinedOutput()
+		if err != nil {
+			return dir, fmt.Errorf("building %s: %w\n%s", name, err, out)
+		}
+	}
+	return dir, nil
+})
+
+// service is one process of the line.
+type service struct {
+	name    string
+	address string
+	args    []string
+	env     []string
+	log     *os.File
+	cmd     *exec.Cmd
+}
+
+// processes is the line as separate processes, wired by addresses on loopback.
+type processes struct {
+	t        *testing.T
+	bin      string
+	services map[string]*service
+	conns    map[string]*grpc.ClientConn
+}
+
+// startProcesses starts every service, with further environment.
+func startProcesses(t *testing.T, redisAddr string, env ...string) *processes {
+	t.Helper()
+	bin, err := binaries()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &processes{t: t, bin: bin, services: map[string]*service{}, conns: map[string]*grpc.ClientConn{}}
+	address := map[string]string{}
+	for _, name := range []string{"capture", "transformer", "applier-postgres", "applier-sqlite", "gateway"} {
+		address[name] = freeAddress(t)
+	}
+	appliers := "postgresql=" + address["applier-postgres"] + ",sqlite=" + address["applier-sqlite"]
+	add := func(name string, args ...string) {
+		log, err := os.Create(filepath.Join(t.TempDir(), name+".log"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.services[name] = &service{
+			name: name, address: address[name], log: log, env: env,
+			args: append([]string{"--listen", address[name], "--metrics", "off", "--grace", "10s"}, args...),
+		}
+	}
+	add("applier-postgres")
+	add("applier-sqlite")
+	add("transformer", "--appliers", appliers)
+	add("capture", "--redis", redisAddr, "--transformer", address["transformer"])
+	add("gateway", "--redis", redisAddr, "--capture", address["capture"], "--transformer", address["transformer"], "--appliers", appliers)
+	t.Cleanup(p.stop)
+	for name := range p.services {
+		p.start(name)
+	}
+	for name := range p.services {
+		p.healthy(name)
+	}
+	return p
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	lis, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = lis.Close() }()
+	return lis.Addr().String()
+}
+
+func (p *processes) start(name string) {
+	p.t.Helper()
+	s := p.services[name]
+	s.cmd = exec.Command(filepath.Join(p.bin, name), s.args...)
+	s.cmd.Env = append(os.Environ(), s.env...)
+	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
+	if err := s.cmd.Start(); err != nil {
+		p.t.Fatalf("starting %s: %v", name, err)
+	}
+}
+
+// kill is kill -9, then a restart.
+func (p *processes) kill(name string) {
+	p.t.Helper()
+	s := p.services[name]
+	if err := s.cmd.Process.Kill(); err != nil {
+		p.t.Fatalf("killing %s: %v", name, err)
+	}
+	_ = s.cmd.Wait() // it was killed
+	p.start(name)
+}
+
+// end is SIGTERM; the service must end by itself, with code 0.
+func (p *processes) end(name string) {
+	p.t.Helper()
+	s := p.services[name]
+	if s.cmd == nil {
+		return
+	}
+	_ = s.cmd.Process.Signal(syscall.SIGTERM)
+	done := make(chan error, 1)
+	go func() { done <- s.cmd.Wait() }()
+	select {
+	case err := <-done:
+		if err != nil {
+			p.t.Errorf("%s ended with %v\n%s", name, err, p.tail(name))
+		}
+	case <-time.After(30 * time.Second):
+		p.t.Errorf("%s did not end on SIGTERM\n%s", name, p.tail(name))
+		_ = s.cmd.Process.Kill()
+		<-done
+	}
+	s.cmd = nil
+}
+
+// stop ends the line from head to tail, so that each part drains into the next.
+func (p *processes) stop() {
+	for _, name := range []string{"gateway", "capture", "transformer", "applier-postgres", "applier-sqlite"} {
+		p.end(name)
+	}
+	for _, c := range p.conns {
+		_ = c.Close()
+	}
+	if p.t.Failed() {
+		for name, s := range p.services {
+			p.t.Logf("--- %s\n%s", s.name, p.tail(name))
+		}
+	}
+	for _, s := range p.services {
+		_ = s.log.Close()
+	}
+}
+
+func (p *processes) tail(name string) string {
+	text, err := os.ReadFile(p.services[name].log.Name())
+	if err != nil {
+		return err.Error()
+	}
+	return strings.TrimSpace(string(text[max(0, len(text)-3000):]))
+}
+
+func (p *processes) conn(name string) *grpc.ClientConn {
+	p.t.Helper()
+	if c, ok := p.conns[name]; ok {
+		return c
+	}
+	c, err := host.Dial(p.services[name].address)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.conns[name] = c
+	return c
+}
+
+// healthy waits until a service serves.
+func (p *processes) healthy(name string) {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.t.Context(), 30*time.Second)
+	defer cancel()
+	for {
+		h, err := healthv1.NewHealthClient(p.conn(name)).Check(ctx, &healthv1.HealthCheckRequest{}, grpc.WaitForReady(true))
+		if err == nil && h.Status == healthv1.HealthCheckResponse_SERVING {
+			return
+		}
+		if ctx.Err() != nil {
+			p.t.Fatalf("%s does not serve: %v\n%s", name, err, p.tail(name))
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+func (p *processes) gateway() gatewayv1.GatewayServiceClient {
+	return gatewayv1.NewGatewayServiceClient(p.conn("gateway"))
+}

@@ -1,0 +1,74 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"google.golang.org/grpc"
+)
+
+// Appliers maps connection types to the clients of their appliers.
+type Appliers map[string]*grpc.ClientConn
+
+// served says which types one applier serves beside its own: MariaDB speaks MySQL's protocol.
+var served = map[string][]string{"mysql": {"mariadb"}}
+
+// DialAppliers reads "postgresql=host:port,sqlite=host:port" and makes the clients.
+func DialAppliers(list string) (Appliers, error) {
+	all := Appliers{}
+	for part := range strings.SplitSeq(list, ",") {
+		if part = strings.TrimSpace(part); part == "" {
+			continue
+		}
+		kind, address, ok := strings.Cut(part, "=")
+		if !ok || kind == "" || address == "" {
+			return nil, errors.Join(fmt.Errorf("--appliers %q: write type=host:port, for example postgresql=127.0.0.1:7411", part), all.Close())
+		}
+		if _, twice := all[kind]; twice {
+			return nil, errors.Join(fmt.Errorf("--appliers names %s twice", kind), all.Close())
+		}
+		conn, err := Dial(address)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("--appliers: %w", err), all.Close())
+		}
+		for _, k := range append([]string{kind}, served[kind]...) {
+			all[k] = conn
+		}
+	}
+	return all, nil
+}
+
+// Types are the connection types that have an applier, sorted.
+func (a Appliers) Types() []string {
+	var types []string
+	for kind := range a {
+		types = append(types, kind)
+	}
+	slices.Sort(types)
+	return types
+}
+
+// Close closes every client once.
+func (a Appliers) Close() error {
+	var errs []error
+	closed := map[*grpc.ClientConn]bool{}
+	for _, conn := range a {
+		if !closed[conn] {
+			closed[conn] = true
+			errs = append(errs, conn.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Addresses splits a comma separated list of addresses.
+func Addresses(list string) (out []string) {
+	for part := range strings.SplitSeq(list, ",") {
+		if part = strings.TrimSpace(part); part != "" {
+			out = append(out, part)
+		}
+	}
+	return out
+}

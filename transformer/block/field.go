@@ -59,7 +59,7 @@ func (a *added) set(r *expression.Runner, rec *Record) error {
 	value, err := r.Evaluate(a.expression, env, rec.Root)
 	switch {
 	case err == nil:
-	case rec.Deleted && rec.null(a.expression.References()):
+	case rec.Deleted && rec.Null(a.expression.References()):
 		value = nil // spec 4.1
 	default:
 		return err

@@ -35,7 +35,9 @@ type shape struct {
 func (c *compiler) mapping(m *pipelinev1.Map) block {
 	at := c.at + ".expression"
 	members := m.GetMembers()
+	memberAt := func(at, name string) string { return at + "." + name }
 	if m.GetText() != "" {
+		memberAt = func(at, _ string) string { return at } // the file has no place of its own for a member
 		var ok bool
 		if members, ok = c.parseMap(m, at); !ok {
 			return nil
@@ -46,7 +48,7 @@ func (c *compiler) mapping(m *pipelinev1.Map) block {
 		return nil
 	}
 	b := &mapping{place: c.at, members: &shape{}}
-	c.mapMembers(b, b.members, m.GetLanguage(), members, nil, at)
+	c.mapMembers(mapped{b, m.GetLanguage(), memberAt}, b.members, members, nil, at)
 	expressions := make([]*expression.Expression, len(b.leaves))
 	for i, l := range b.leaves {
 		if l.expression == nil {
@@ -58,25 +60,32 @@ func (c *compiler) mapping(m *pipelinev1.Map) block {
 	return b
 }
 
-func (c *compiler) mapMembers(b *mapping, parent *shape, language pipelinev1.Language, members []*pipelinev1.MapMember, to path.Path, at string) {
+// mapped is what compiling the members of one map has in common.
+type mapped struct {
+	*mapping
+	language pipelinev1.Language
+	memberAt func(at, name string) string
+}
+
+func (c *compiler) mapMembers(b mapped, parent *shape, members []*pipelinev1.MapMember, to path.Path, at string) {
 	seen := map[string]bool{}
 	for _, m := range members {
-		memberAt, field := at+"."+m.GetName(), append(to[:len(to):len(to)], m.GetName())
+		memberAt, field := b.memberAt(at, m.GetName()), append(to[:len(to):len(to)], m.GetName())
 		if seen[m.GetName()] {
 			c.found.Error(memberAt, "give each member a name of its own", "two members are named %q", m.GetName())
 		}
 		seen[m.GetName()] = true
 		if m.GetExpression() != "" {
-			b.leaves = append(b.leaves, leaf{field, c.expression(&pipelinev1.Expression{Language: language, Text: m.GetExpression()}, memberAt)})
+			b.leaves = append(b.leaves, leaf{field, c.expression(&pipelinev1.Expression{Language: b.language, Text: m.GetExpression()}, memberAt)})
 			continue
 		}
-		if language == pipelinev1.Language_LANGUAGE_SQL {
+		if b.language == pipelinev1.Language_LANGUAGE_SQL {
 			c.found.Error(memberAt, "nest with language: jmespath, or with json_object()", "a map in SQL is flat: each member is an expression")
 			continue
 		}
 		child := &shape{name: m.GetName()}
 		parent.members = append(parent.members, child)
-		c.mapMembers(b, child, language, m.GetMembers(), field, memberAt)
+		c.mapMembers(b, child, m.GetMembers(), field, memberAt)
 	}
 }
 
@@ -148,16 +157,17 @@ func (c *compiler) parseSQLMap(text, at string) ([]*pipelinev1.MapMember, bool) 
 }
 
 func (b *mapping) apply(r *expression.Runner, rec *Record) (bool, error) {
-	values := make([]any, len(b.leaves))
-	env := rec.Env(b.group.Draws(), b.place)
-	err := r.EvaluateGroup(b.group, env, rec.Root, values)
-	var doubtful []path.Path
-	switch {
-	case rec.Deleted:
-		if doubtful, err = b.eachForItself(r, rec, values); err != nil {
-			return false, err
-		}
-	case err != nil:
+	var (
+		values   = make([]any, len(b.leaves))
+		doubtful []path.Path
+		err      error
+	)
+	if rec.Deleted {
+		doubtful, err = b.eachForItself(r, rec, values)
+	} else {
+		err = r.EvaluateGroup(b.group, rec.Env(b.group.Draws(), b.place), rec.Root, values)
+	}
+	if err != nil {
 		return false, err
 	}
 	out := b.members.object()
@@ -176,7 +186,7 @@ func (b *mapping) eachForItself(r *expression.Runner, rec *Record, values []any)
 		env := rec.Env(l.expression.Draws(), b.place+"."+l.at.String())
 		value, err := r.Evaluate(l.expression, env, rec.Root)
 		if err != nil {
-			if !rec.null(l.expression.References()) {
+			if !rec.Null(l.expression.References()) {
 				return nil, err
 			}
 			value = nil // spec 4.1

@@ -78,8 +78,8 @@ func (r *Record) Missing(references []path.Path) bool {
 	return false
 }
 
-// null tells whether one of the paths leads to null or to nothing.
-func (r *Record) null(references []path.Path) bool {
+// Null tells whether one of the paths leads to null or to nothing.
+func (r *Record) Null(references []path.Path) bool {
 	for _, p := range references {
 		if value, _ := r.Resolve(p).Lookup(r.Root); value == nil {
 			return true

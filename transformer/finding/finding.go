@@ -20,7 +20,6 @@ func NewList(job string) *List { return &List{job: job} }
 
 // Error adds a problem that refuses the job. The fix may be empty.
 func (l *List) Error(path, fix, format string, args ...any) {
-	l.errors++
 	l.add(pipelinev1.Severity_SEVERITY_ERROR, path, fix, format, args)
 }
 
@@ -30,9 +29,16 @@ func (l *List) Warning(path, fix, format string, args ...any) {
 }
 
 func (l *List) add(severity pipelinev1.Severity, path, fix, format string, args []any) {
-	l.problems = append(l.problems, &pipelinev1.Problem{
-		Severity: severity, Path: path, Message: fmt.Sprintf(format, args...), Fix: fix, Job: l.job,
-	})
+	message := fmt.Sprintf(format, args...)
+	for _, p := range l.problems {
+		if p.Path == path && p.Message == message {
+			return // said already
+		}
+	}
+	if severity == pipelinev1.Severity_SEVERITY_ERROR {
+		l.errors++
+	}
+	l.problems = append(l.problems, &pipelinev1.Problem{Severity: severity, Path: path, Message: message, Fix: fix, Job: l.job})
 }
 
 // Problems is everything found, in the order of the file as far as the callers keep to it.

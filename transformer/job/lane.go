@@ -1,0 +1,172 @@
+package job
+
+import (
+	"errors"
+	"sync"
+
+	applierv1 "slipstream/proto/slipstream/applier/v1"
+	changev1 "slipstream/proto/slipstream/change/v1"
+
+	"slipstream/transformer/block"
+	"slipstream/transformer/expression"
+	"slipstream/transformer/record"
+	"slipstream/transformer/row"
+)
+
+// Lane runs a program. It is safe for concurrent use, one call at a time doing work.
+type Lane struct {
+	program *Program
+
+	mu     sync.Mutex
+	runner expression.Runner
+	free   []*Result
+	// Of the batch at hand, kept for their memory: the plan of each output (row) for each shape (column), the last for
+	// deletes.
+	plans [][]plan
+	hash  row.Hash
+}
+
+// plan is a plan and whether it belongs to the batch at hand.
+type plan struct {
+	row.Plan
+	made bool
+}
+
+// NewLane makes a lane; Close it.
+func NewLane(p *Program) *Lane { return &Lane{program: p, plans: make([][]plan, len(p.outputs))} }
+
+// Close frees what expressions needed.
+func (l *Lane) Close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.runner.Close()
+}
+
+// Run makes the rows of a batch. The result refers to the batch; Release it once the batch is settled.
+func (l *Lane) Run(b *changev1.Batch) *Result {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	r := l.result(b)
+	for _, plans := range l.plans {
+		for i := range plans {
+			plans[i].made = false
+		}
+	}
+	for i, c := range b.GetChanges() {
+		if err := check(b, c); err != nil {
+			r.opcodes[i] = rejected
+			r.reject(uint32(i), nil, nil, "", &row.Error{Class: row.Validation, Err: err})
+			continue
+		}
+		l.hash.Cut = l.program.keys.cut(l.hash.Cut[:0], c.GetKey())
+		if l.program.planned && len(c.GetBefore()) == 0 &&
+			(c.GetType() == changev1.ValueType_VALUE_TYPE_HASH || c.GetOp() == changev1.Op_OP_DELETE) {
+			l.direct(r, uint32(i), c)
+			continue
+		}
+		l.transform(r, uint32(i), c)
+	}
+	r.finish()
+	return r
+}
+
+// direct writes a hash or a delete by plan, without a record.
+func (l *Lane) direct(r *Result, i uint32, c *changev1.Change) {
+	l.hash.Change, l.hash.Index, l.hash.Opcode = c, i, opcode(c.GetOp())
+	r.opcodes[i] = letter(l.hash.Opcode)
+	for n, t := range r.tables {
+		if err := t.AddHash(l.plan(n, r.batch, c), &l.hash); err != nil {
+			r.reject(i, nil, t.Output(), l.hash.Opcode, err)
+		}
+	}
+	l.hash.Change = nil
+}
+
+// plan finds or makes the plan of an output for a change.
+func (l *Lane) plan(output int, b *changev1.Batch, c *changev1.Change) row.Plan {
+	n := len(b.GetShapes())
+	var fields [][]byte
+	if c.GetOp() != changev1.Op_OP_DELETE {
+		n = int(c.GetShape())
+		fields = b.GetShapes()[n].GetFields()
+	}
+	for n >= len(l.plans[output]) {
+		l.plans[output] = append(l.plans[output], plan{})
+	}
+	p := &l.plans[output][n]
+	if !p.made {
+		p.Plan = l.program.outputs[output].Plan(p.Plan, fields, l.program.keys.names)
+		p.made = true
+	}
+	return p.Plan
+}
+
+// transform makes the record of a change, runs the blocks, and writes the rows.
+func (l *Lane) transform(r *Result, i uint32, c *changev1.Change) {
+	rec, kept, failure := l.record(r.batch, c)
+	switch {
+	case failure != nil:
+		r.opcodes[i] = rejected
+		r.reject(i, nil, nil, "", failure)
+		return
+	case !kept:
+		r.opcodes[i] = filtered
+		return
+	}
+	op := l.program.opcode(rec, c)
+	r.opcodes[i] = letter(op)
+	for _, t := range r.tables {
+		if err := t.Add(&l.runner, rec, op, i); err != nil {
+			r.reject(i, rec, t.Output(), op, err)
+		}
+	}
+}
+
+// record builds and transforms the record of a change. Its key fields must have been cut.
+func (l *Lane) record(b *changev1.Batch, c *changev1.Change) (rec *block.Record, kept bool, failed *row.Error) {
+	rec, err := l.program.build(b, c, l.hash.Cut)
+	if err != nil {
+		return nil, false, &row.Error{Class: row.Validation, Err: err}
+	}
+	if kept, err = l.program.chain.Apply(&l.runner, rec); err == nil {
+		return rec, kept, nil
+	}
+	failed = &row.Error{Class: row.Transform, Err: err}
+	var failure *block.Failure
+	if errors.As(err, &failure) {
+		failed.Block, failed.Err = failure.Block, failure.Err
+	}
+	return nil, false, failed
+}
+
+// opcode is what outputs take for the operation: the member of a full record, which blocks may have changed, or else the
+// change's own (spec 1.6).
+func (p *Program) opcode(rec *block.Record, c *changev1.Change) string {
+	if !p.full {
+		return opcode(c.GetOp())
+	}
+	if value := rec.Root[block.Opcode]; value != nil {
+		return record.Text(value)
+	}
+	return ""
+}
+
+// result is an empty result for a batch, made of an old one where there is one.
+func (l *Lane) result(b *changev1.Batch) *Result {
+	var r *Result
+	if n := len(l.free); n > 0 {
+		r, l.free = l.free[n-1], l.free[:n-1]
+	} else {
+		r = &Result{lane: l, Rows: &applierv1.RowBatch{}}
+		for _, o := range l.program.outputs {
+			r.tables = append(r.tables, row.NewTable(o))
+		}
+	}
+	r.batch = b
+	if n := len(b.GetChanges()); n <= cap(r.opcodes) {
+		r.opcodes = r.opcodes[:n]
+	} else {
+		r.opcodes = make([]byte, n)
+	}
+	return r
+}

@@ -1,0 +1,153 @@
+// Package row turns records into the rows of one output, column by column (spec 5.1 to 5.3, design D7).
+//
+// Words: an [Output] is a compiled writer of a job, immutable; a [Table] gathers its rows for one batch; a [Plan] says
+// for one list of hash fields where each column comes from, so that a hash goes from its values straight into columns.
+//
+// What holds:
+//
+//   - A record writes all its rows or none: what fails takes back the rows it wrote.
+//   - Rows stand in event order, and Rows.changes never falls. The PRUNE of a foreach stands before its rows.
+//   - No row is deleted by a key column that is null, missing, or doubtful (package block): the record is rejected with
+//     "missing key column <c> on delete" (G7, spec 1.6 A4). Rows that are written need their key columns too.
+//   - Outputs only read the record, so none sees what another did (spec 3.6).
+//   - Both ways of a hash, by plan and by record, give the same rows; a property test says so.
+//
+// In full format a path that begins with key., before. or after., and the path opcode, start at the record; any other
+// starts at after (spec 5.1), and on a delete at before where after has nothing. A foreach expression starts at the
+// record if it mentions a member of one, otherwise at after. Column expressions always see the record.
+package row
+
+import (
+	"fmt"
+
+	applierv1 "slipstream/proto/slipstream/applier/v1"
+	pipelinev1 "slipstream/proto/slipstream/pipeline/v1"
+
+	"slipstream/transformer/expression"
+	"slipstream/transformer/path"
+)
+
+// Error says why a record gave no rows for an output.
+type Error struct {
+	// Class is "transform" where an expression failed, otherwise "validation".
+	Class string
+	// Block is the part of the output that failed, for example "output[0] relational.write".
+	Block string
+	// Column is the column that failed, where it was one.
+	Column string
+	// Err is why, in one sentence.
+	Err error
+}
+
+func (e *Error) Error() string { return e.Err.Error() }
+
+// Unwrap gives the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Classes of rejects that the transformer makes (spec 9.4).
+const (
+	Transform  = "transform"
+	Validation = "validation"
+)
+
+// Output is the compiled writer.
+type Output struct {
+	// Index of the output in the job.
+	Index uint32
+	// Writer is the name of the block, "relational.write".
+	Writer string
+	// Connection written to.
+	Connection string
+	// Table as messages show it, with its schema where one is set.
+	Table string
+
+	name     string // "output[0] relational.write"
+	full     bool
+	columns  []column
+	foreach  *foreach
+	strategy pipelinev1.LoadStrategy
+	opcode   *column // opcode_field
+	history  bool    // APPEND writes deletes too, because a column takes the opcode
+	planned  bool
+}
+
+// column is where the value of a column comes from.
+type column struct {
+	name   string
+	key    bool
+	parent bool
+	keep   bool
+	from   source
+	place  string // for the seed of its expression
+
+	field      path.Path // from the root of the record; in partial format before the alias is resolved
+	before     path.Path // on a delete in full format, where field is missing
+	element    bool      // field starts at the element of foreach
+	expression *expression.Expression
+	constant   cell
+}
+
+type source uint8
+
+const (
+	fromField source = iota
+	fromExpression
+	fromConstant
+)
+
+// foreach explodes a record.
+type foreach struct {
+	name       string
+	expression *expression.Expression
+	inAfter    bool
+	sync       bool
+}
+
+// Planned tells whether hashes can be written by plan: no foreach, no opcode_field, no expressions.
+func (o *Output) Planned() bool { return o.planned }
+
+// fails is an error of this output.
+func (o *Output) fails(class, column, format string, args ...any) *Error {
+	return &Error{Class: class, Block: o.name, Column: column, Err: fmt.Errorf(format, args...)}
+}
+
+// operation is what an opcode means under the strategy of the output (spec 5.2); unspecified means nothing to write.
+func (o *Output) operation(opcode string) (applierv1.RowOp, *Error) {
+	deleting := opcode == "d"
+	if !deleting && opcode != "c" && opcode != "u" && opcode != "r" {
+		return 0, o.fails(Validation, "", "unknown opcode '%s'", opcode)
+	}
+	switch o.strategy {
+	case pipelinev1.LoadStrategy_LOAD_STRATEGY_APPEND:
+		if deleting && !o.history {
+			return applierv1.RowOp_ROW_OP_UNSPECIFIED, nil
+		}
+		return applierv1.RowOp_ROW_OP_INSERT, nil
+	case pipelinev1.LoadStrategy_LOAD_STRATEGY_REPLACE:
+		if !deleting {
+			return applierv1.RowOp_ROW_OP_REPLACE, nil
+		}
+	case pipelinev1.LoadStrategy_LOAD_STRATEGY_TYPE2:
+		if deleting {
+			return applierv1.RowOp_ROW_OP_CLOSE, nil
+		}
+		return applierv1.RowOp_ROW_OP_SUPERSEDE, nil
+	}
+	if deleting {
+		return applierv1.RowOp_ROW_OP_DELETE, nil
+	}
+	return applierv1.RowOp_ROW_OP_UPSERT, nil
+}
+
+// keysOnly tells whether a row of this operation carries its key columns alone.
+func keysOnly(op applierv1.RowOp) bool {
+	return op == applierv1.RowOp_ROW_OP_DELETE || op == applierv1.RowOp_ROW_OP_CLOSE
+}
+
+// noKey is the rejection of a row without one of its key columns.
+func (o *Output) noKey(c *column, deleting bool) *Error {
+	if deleting {
+		return o.fails(Validation, c.name, "missing key column %s on delete", c.name)
+	}
+	return o.fails(Validation, c.name, "key column %s is null", c.name)
+}

@@ -198,16 +198,17 @@ func TestRootAlias(t *testing.T) {
 
 func TestReferences(t *testing.T) {
 	for expression, want := range map[string]string{
-		"psi":                                    "psi",
-		"a.b.c":                                  "a.b.c",
-		`"a.b".c`:                                `a\.b.c`,
-		"upper(a.b) == c && !d":                  "a.b c d",
-		"parts[?qty > `0`].sku":                  "parts",
-		"after.{a: x, b: y.z}":                   "after.x after.y.z",
-		"concat([a, b]) | upper(@)":              "a b",
-		"sort_by(list, &name)[0].x":              "list",
-		"a.b || a.b":                             "a.b",
-		"opcode == 'd' && before.s || after.[t]": "after.t before.s opcode",
+		"psi":                   "psi",
+		"a.b.c":                 "a.b.c",
+		`"a.b".c`:               `a\.b.c`,
+		"upper(a.b) == c && !d": "a.b c d",
+		"parts[?qty > `0`].sku": "parts",
+		"a.{x: b.c, y: [d.e, b.f], z: g}.x || a.h": "a.b.c a.b.f a.d.e a.g a.h",
+		"after.{a: x, b: y.z}":                     "after.x after.y.z",
+		"concat([a, b]) | upper(@)":                "a b",
+		"sort_by(list, &name)[0].x":                "list",
+		"a.b || a.b":                               "a.b",
+		"opcode == 'd' && before.s || after.[t]":   "after.t before.s opcode",
 	} {
 		compiled, err := Compile(expression)
 		if err != nil {
@@ -266,6 +267,36 @@ func TestConcurrentUse(t *testing.T) {
 		})
 	}
 	group.Wait()
+}
+
+// The recursions over an expression must end, whatever it is.
+func TestDeepExpressions(t *testing.T) {
+	const n = 8000
+	for name, text := range map[string]string{
+		"parentheses": strings.Repeat("(", n) + "a" + strings.Repeat(")", n),
+		"open":        strings.Repeat("(", 2*n),
+		"not":         strings.Repeat("!", 2*n) + "a",
+		"path":        strings.Repeat("a.", n) + "a",
+		"lists":       strings.Repeat("[", n) + "a" + strings.Repeat("]", n),
+		"projections": "a" + strings.Repeat("[]", n),
+		"or":          strings.Repeat("a||", n/2) + "a",
+	} {
+		t.Run(name, func(t *testing.T) {
+			compiled, err := Compile(text)
+			if name == "open" {
+				if err == nil {
+					t.Fatal("it compiles")
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := compiled.Evaluate(world, map[string]any{}); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
 }
 
 func TestFunctionsListsAll(t *testing.T) {

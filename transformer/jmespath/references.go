@@ -22,7 +22,7 @@ type collector struct{ found []path.Path }
 // part of the root value; the caller adds that path when nothing narrower is taken from it.
 func (c *collector) visit(node parsing.ASTNode, at path.Path) {
 	if result, ok := c.follow(node, at); ok {
-		c.found = append(c.found, result)
+		c.found = append(c.found, slices.Clone(result))
 	}
 }
 
@@ -31,7 +31,8 @@ func (c *collector) follow(node parsing.ASTNode, at path.Path) (path.Path, bool)
 	case parsing.ASTIdentity, parsing.ASTCurrentNode:
 		return at, true
 	case parsing.ASTField:
-		return append(slices.Clone(at), node.Value.(string)), true
+		// Paths share memory: at any time those in use lengthen one another, and the ones kept are copies.
+		return append(at, node.Value.(string)), true
 	case parsing.ASTSubexpression, parsing.ASTPipe:
 		left, ok := c.follow(node.Children[0], at)
 		if !ok {

@@ -149,6 +149,19 @@ func TestReferences(t *testing.T) {
 	}
 }
 
+// What is too deep for SQLite must be an error, not the end of the process.
+func TestDeepExpressions(t *testing.T) {
+	const n = 20000
+	for name, text := range map[string]string{
+		"parentheses": strings.Repeat("(", n) + "a" + strings.Repeat(")", n), "not": strings.Repeat("NOT ", n/2) + "a",
+		"sum": strings.Repeat("a+", n) + "a", "calls": strings.Repeat("abs(", n/2) + "a" + strings.Repeat(")", n/2),
+	} {
+		if _, err := Compile(text); err == nil {
+			t.Errorf("%s compile", name)
+		}
+	}
+}
+
 // What bypasses SQLite must be what SQLite gives.
 func TestFastPathEqualsSQLite(t *testing.T) {
 	evaluator := newEvaluator(t)

@@ -24,6 +24,7 @@ type Evaluator struct {
 	held       *sql.Conn
 	connection driver.Conn
 
+	open     map[*Statement]bool // every prepared statement, for Close
 	singles  map[*Expression]*Statement
 	patterns map[string]*pattern.Pattern
 
@@ -40,7 +41,11 @@ const limitLength = 0
 
 // NewEvaluator opens an evaluator.
 func NewEvaluator() (*Evaluator, error) {
-	ev := &Evaluator{singles: map[*Expression]*Statement{}, patterns: map[string]*pattern.Pattern{}}
+	ev := &Evaluator{
+		open:     map[*Statement]bool{},
+		singles:  map[*Expression]*Statement{},
+		patterns: map[string]*pattern.Pattern{},
+	}
 	if err := ev.connect(); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening SQLite for expressions: %w", err), ev.Close())
 	}
@@ -74,13 +79,13 @@ type held struct {
 func (h held) Connect(context.Context) (driver.Conn, error) { return h.connection, nil }
 func (h held) Driver() driver.Driver                        { return h.driver }
 
-// Close frees the evaluator and its statements. Closing twice does no harm.
+// Close frees the evaluator and closes its statements. Closing twice does no harm.
 func (ev *Evaluator) Close() error {
 	if ev.pool == nil {
 		return nil
 	}
 	var errs []error
-	for _, s := range ev.singles {
+	for s := range ev.open {
 		errs = append(errs, s.Close())
 	}
 	if ev.held != nil {

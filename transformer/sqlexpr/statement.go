@@ -67,6 +67,7 @@ func (ev *Evaluator) prepare(expressions []*Expression) (*Statement, error) {
 		return nil, errors.Join(errors.New("the SQLite driver cannot run prepared queries"), prepared.Close())
 	}
 	s.prepared, s.closer = queryer, prepared
+	ev.open[s] = true
 	s.row = make([]driver.Value, len(s.columns))
 	return s, nil
 }
@@ -93,7 +94,7 @@ func (s *Statement) write(query *strings.Builder, e *Expression, numbers map[str
 	query.WriteByte(')')
 }
 
-// Close frees the statement; its evaluator must still be open. Closing twice does no harm.
+// Close frees the statement, before its evaluator is closed or after. Closing twice does no harm.
 func (s *Statement) Close() error {
 	var errs []error
 	for _, single := range s.apart {
@@ -103,6 +104,7 @@ func (s *Statement) Close() error {
 	if s.closer != nil {
 		errs = append(errs, s.closer.Close())
 		s.closer, s.prepared = nil, nil
+		delete(s.evaluator.open, s)
 	}
 	return errors.Join(errs...)
 }

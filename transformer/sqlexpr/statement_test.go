@@ -97,8 +97,15 @@ func TestEvaluatorIsClosedOnce(t *testing.T) {
 	if _, err := evaluator.Evaluate(world, compileAll(t, "1 + 1")[0], nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(evaluator.Close(), evaluator.Close()); err != nil {
+	statement, err := evaluator.Prepare(compileAll(t, "2 + 2")...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(evaluator.Close(), evaluator.Close(), statement.Close()); err != nil {
 		t.Error(err)
+	}
+	if err := statement.Evaluate(world, nil, make([]any, 1)); !errors.Is(err, errClosed) {
+		t.Errorf("got %v", err)
 	}
 	if _, err := evaluator.Prepare(compileAll(t, "1 + 1")...); !errors.Is(err, errClosed) {
 		t.Errorf("got %v", err)

@@ -1,0 +1,165 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"slipstream/proto/fault"
+	applierv1 "slipstream/proto/slipstream/applier/v1"
+	pipelinev1 "slipstream/proto/slipstream/pipeline/v1"
+)
+
+const oldestVersion = 12
+
+// Check implements applier.Target.
+func (t *target) Check(ctx context.Context, jobs []*pipelinev1.Job) *applierv1.CheckResponse {
+	ctx, cancel := t.limited(ctx)
+	defer cancel()
+	response := &applierv1.CheckResponse{}
+	conn, err := t.pool.Acquire(ctx)
+	if err != nil {
+		response.Problems = []*pipelinev1.Problem{t.problem(t.unreachable(err))}
+		return response
+	}
+	defer conn.Release()
+	report := func(err error) *applierv1.CheckResponse {
+		response.Problems = append(response.Problems, t.problem(failed("reading the catalogue", err)))
+		return response
+	}
+	if err := t.checkServer(ctx, conn, response); err != nil {
+		return report(err)
+	}
+	if err := t.checkPosition(ctx, conn, response); err != nil {
+		return report(err)
+	}
+	for _, job := range jobs {
+		for i, output := range job.GetOutputs() {
+			w := output.GetRelational()
+			if output.GetConnection() != t.name || w == nil {
+				continue
+			}
+			_, r, findings, err := t.bind(ctx, conn, w)
+			if err != nil {
+				return report(err)
+			}
+			for _, f := range findings {
+				response.Problems = append(response.Problems, f.problem(job, output, t.name))
+			}
+			if r != nil {
+				response.Tables = append(response.Tables, r.proto(job.GetName(), uint32(i)))
+			}
+		}
+	}
+	return response
+}
+
+// problem is a fault of the connection itself.
+func (t *target) problem(f *fault.Error) *pipelinev1.Problem {
+	return &pipelinev1.Problem{
+		Severity: pipelinev1.Severity_SEVERITY_ERROR, Connection: t.name, Message: f.Error(), Fix: f.Fix,
+	}
+}
+
+// problem is the finding as validate shows it.
+func (f finding) problem(job *pipelinev1.Job, output *pipelinev1.Output, connection string) *pipelinev1.Problem {
+	path := f.path
+	if path == "" || strings.HasPrefix(path, "with") {
+		path = strings.TrimSuffix(output.GetPath()+"."+path, ".")
+	}
+	return &pipelinev1.Problem{
+		Severity: pipelinev1.Severity_SEVERITY_ERROR, File: job.GetFile(), Path: path, Job: job.GetName(),
+		Connection: connection, Message: f.message, Fix: f.fix,
+	}
+}
+
+// checkServer reads what the server is, and whether it takes writes.
+func (t *target) checkServer(ctx context.Context, q querier, response *applierv1.CheckResponse) error {
+	var version string
+	var number int
+	var standby, readOnly bool
+	err := q.QueryRow(ctx, `SELECT current_setting('server_version'), current_setting('server_version_num')::int,
+  pg_is_in_recovery(), current_setting('default_transaction_read_only')::bool`).Scan(&version, &number, &standby, &readOnly)
+	if err != nil {
+		return err
+	}
+	response.Server = "PostgreSQL " + version
+	add := func(message, fix string) {
+		response.Problems = append(response.Problems, &pipelinev1.Problem{
+			Severity: pipelinev1.Severity_SEVERITY_ERROR, Connection: t.name, Message: message, Fix: fix,
+		})
+	}
+	if number/10000 < oldestVersion {
+		add(fmt.Sprintf("the server is PostgreSQL %s; %d is the oldest this applier writes to", version, oldestVersion),
+			"upgrade the server")
+	}
+	switch {
+	case standby:
+		add("the server is a standby and takes no writes", "connect to the primary")
+	case readOnly:
+		add(fmt.Sprintf("transactions of user %s in database %s are read-only", t.user, t.database),
+			fmt.Sprintf("ALTER ROLE %s IN DATABASE %s SET default_transaction_read_only = off;", quote(t.user), quote(t.database)))
+	}
+	return nil
+}
+
+// positionColumns are what the statements on the position table use.
+var positionColumns = []string{
+	"source", "pipeline", "job", "connection", "layout", "shard", "partition", "incarnation", "last_id", "last_side_id",
+	"epoch", "state", "owner", "updated_at",
+}
+
+// checkPosition tells whether the position table can be used, or created.
+func (t *target) checkPosition(ctx context.Context, q querier, response *applierv1.CheckResponse) error {
+	add := func(message, fix string) {
+		response.Problems = append(response.Problems, &pipelinev1.Problem{
+			Severity: pipelinev1.Severity_SEVERITY_ERROR, Connection: t.name, Message: message, Fix: fix,
+		})
+	}
+	r, err := readRelation(ctx, q, t.position.schema, t.position.name)
+	if errors.Is(err, errNoRelation) {
+		var may bool
+		err := q.QueryRow(ctx, `SELECT coalesce(bool_or(has_schema_privilege(n.oid, 'CREATE') AND has_schema_privilege(n.oid, 'USAGE')), false)
+FROM pg_catalog.pg_namespace n WHERE n.nspname = CASE WHEN $1::text = '' THEN current_schema() ELSE $1 END`,
+			t.position.schema).Scan(&may)
+		if err != nil {
+			return err
+		}
+		if !may {
+			add(fmt.Sprintf("the position table %s does not exist and user %s may not create it", t.position.quoted, t.user),
+				t.positionDDL())
+		}
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var missing []string
+	for _, name := range positionColumns {
+		if _, ok := r.find(name); !ok {
+			missing = append(missing, name)
+		}
+	}
+	if len(missing) > 0 {
+		add(fmt.Sprintf("table %s is not a position table: it has no %s", r.label(), strings.Join(missing, ", ")),
+			"set applier.position_table to another name")
+		return nil
+	}
+	if g := r.grants; !g.usage || !g.selects || !g.inserts || !g.updates {
+		add(fmt.Sprintf("user %s may not read and write the position table %s", t.user, r.label()), t.positionGrant())
+	}
+	return nil
+}
+
+// proto is the table as CheckResponse shows it.
+func (r *relation) proto(job string, output uint32) *applierv1.Table {
+	t := &applierv1.Table{Job: job, Output: output}
+	for i := range r.columns {
+		c := &r.columns[i]
+		t.Columns = append(t.Columns, &applierv1.TableColumn{
+			Name: c.name, Type: c.shown, Nullable: !c.notNull, HasDefault: c.hasDefault, Generated: c.generated || c.identity,
+		})
+	}
+	return t
+}

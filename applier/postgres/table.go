@@ -1,0 +1,255 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"slipstream/applier"
+	"slipstream/proto/fault"
+	flowv1 "slipstream/proto/slipstream/flow/v1"
+	pipelinev1 "slipstream/proto/slipstream/pipeline/v1"
+)
+
+// finding is something about an output that does not fit the catalogue.
+type finding struct {
+	path    string // in the job's file; empty or beginning with "with": below the output
+	message string
+	fix     string
+	grant   bool // the account lacks a grant, which a role it may take on could still have
+}
+
+// bound is what this dialect keeps with a table (applier.Table.Native).
+type bound struct {
+	relation   *relation
+	columns    []int      // the relation's column of each column of the output
+	names      []string   // quoted
+	casts      [][]string // to the server's type, where its text travels
+	arrays     []arrayType
+	statements sync.Map // by verb and columns: *sqlText
+}
+
+// Table implements applier.Target.
+func (t *target) Table(ctx context.Context, w *pipelinev1.RelationalWrite) (*applier.Table, error) {
+	ctx, cancel := t.limited(ctx)
+	defer cancel()
+	conn, err := t.pool.Acquire(ctx)
+	if err != nil {
+		return nil, t.unreachable(err)
+	}
+	defer conn.Release()
+	table, _, findings, err := t.bind(ctx, conn, w)
+	if err != nil {
+		return nil, failed(fmt.Sprintf("reading the catalogue for table %s", written(w)), err)
+	}
+	for _, f := range findings {
+		if !f.grant {
+			return nil, fault.Errorf(flowv1.FaultClass_FAULT_CLASS_SCHEMA, "%s", f.message).WithFix(f.fix)
+		}
+	}
+	return table, nil
+}
+
+// written is the table's name as the job writes it.
+func written(w *pipelinev1.RelationalWrite) string {
+	if w.GetSchema() == "" {
+		return w.GetTable()
+	}
+	return w.GetSchema() + "." + w.GetTable()
+}
+
+// bind looks an output up in the catalogue. Where findings other than grants exist the table is nil; where the table does
+// not exist the relation is.
+func (t *target) bind(ctx context.Context, q querier, w *pipelinev1.RelationalWrite) (*applier.Table, *relation, []finding, error) {
+	r, err := readRelation(ctx, q, w.GetSchema(), w.GetTable())
+	if errors.Is(err, errNoRelation) {
+		return nil, nil, []finding{{
+			path:    "with.table",
+			message: fmt.Sprintf("table %s does not exist in database %s", written(w), t.database),
+			fix:     createTable(w),
+		}}, nil
+	}
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if kind, ok := notTables[r.kind]; ok {
+		return nil, r, []finding{{
+			path:    "with.table",
+			message: fmt.Sprintf("%s is a %s; rows can only be written to a table", r.label(), kind),
+			fix:     "name the table behind it",
+		}}, nil
+	}
+	table := &applier.Table{Name: r.label()}
+	native := &bound{relation: r}
+	var findings []finding
+	for i, c := range w.GetColumns() {
+		f, at := r.fit(c, native.columns)
+		if f != nil {
+			findings = append(findings, *f)
+			continue
+		}
+		col := &r.columns[at]
+		table.Columns = append(table.Columns, applier.TableColumn{
+			Name: col.name, Type: col.typ.valueType(col.shown, col.name), Key: c.GetKey(),
+		})
+		native.add(at)
+		if c.GetKey() {
+			table.Keys = append(table.Keys, i)
+			if c.GetParent() {
+				table.Parents = append(table.Parents, i)
+			}
+		}
+	}
+	if len(findings) == 0 {
+		findings = r.checkKeys(table)
+	}
+	complete := len(findings) == 0
+	findings = append(findings, t.missingGrants(r)...)
+	if !complete {
+		return nil, r, findings, nil
+	}
+	table.Native = native
+	return table, r, findings, nil
+}
+
+// notTables are the kinds of relation that rows are not written to, with their names.
+var notTables = map[string]string{"v": "view", "m": "materialized view", "f": "foreign table"}
+
+// fit finds the column of an output's column, or says what is wrong with it.
+func (r *relation) fit(c *pipelinev1.OutputColumn, taken []int) (*finding, int) {
+	at, ok := r.find(c.GetColumn())
+	switch {
+	case !ok:
+		return &finding{
+			path:    c.GetPath(),
+			message: fmt.Sprintf("table %s has no column %s; it has %s", r.label(), c.GetColumn(), r.columnNames()),
+			fix:     fmt.Sprintf("ALTER TABLE %s ADD COLUMN %s text;", r.quoted(), quote(c.GetColumn())),
+		}, 0
+	case slices.Contains(taken, at):
+		return &finding{
+			path:    c.GetPath(),
+			message: fmt.Sprintf("column %s of table %s is written twice", r.columns[at].name, r.label()),
+			fix:     "keep one of the two in keys and mapping",
+		}, 0
+	case r.columns[at].computed():
+		return &finding{
+			path:    c.GetPath(),
+			message: fmt.Sprintf("column %s of table %s is computed by the server and takes no value", r.columns[at].name, r.label()),
+			fix:     "leave it out of keys and mapping",
+		}, 0
+	}
+	return nil, at
+}
+
+// checkKeys looks for the unique index that ON CONFLICT needs (spec 5.2).
+func (r *relation) checkKeys(t *applier.Table) []finding {
+	if len(t.Keys) == 0 {
+		return []finding{{
+			path:    "with.keys",
+			message: fmt.Sprintf("the output to table %s has no keys; rows are updated and deleted by them", r.label()),
+			fix:     "list the columns of a unique index under keys",
+		}}
+	}
+	var names []string
+	for _, k := range t.Keys {
+		names = append(names, t.Columns[k].Name)
+	}
+	if r.hasUnique(names) {
+		return nil
+	}
+	return []finding{{
+		path: "with.keys",
+		message: fmt.Sprintf("table %s has no unique index on exactly %s, which rows are found by",
+			r.label(), strings.Join(names, ", ")),
+		fix: r.createIndex(t),
+	}}
+}
+
+// createIndex writes the index that ON CONFLICT needs.
+func (r *relation) createIndex(t *applier.Table) string {
+	var quoted []string
+	for _, k := range t.Keys {
+		quoted = append(quoted, quote(t.Columns[k].Name))
+	}
+	return fmt.Sprintf("CREATE UNIQUE INDEX ON %s (%s);", r.quoted(), strings.Join(quoted, ", "))
+}
+
+// missingGrants lists what the account may not do and has to.
+func (t *target) missingGrants(r *relation) []finding {
+	var missing []string
+	for _, g := range []struct {
+		granted bool
+		word    string
+	}{
+		{r.grants.selects, "SELECT"},
+		{r.grants.inserts, "INSERT"},
+		{r.grants.updates, "UPDATE"},
+		{r.grants.deletes, "DELETE"},
+	} {
+		if !g.granted {
+			missing = append(missing, g.word)
+		}
+	}
+	var out []finding
+	if !r.grants.usage {
+		out = append(out, finding{
+			path: "with.schema", grant: true,
+			message: fmt.Sprintf("user %s may not use schema %s", t.user, r.schema),
+			fix:     fmt.Sprintf("GRANT USAGE ON SCHEMA %s TO %s;", quote(r.schema), quote(t.user)),
+		})
+	}
+	if len(missing) > 0 {
+		out = append(out, finding{
+			path: "with.table", grant: true,
+			message: fmt.Sprintf("user %s has no %s on table %s", t.user, strings.Join(missing, ", "), r.label()),
+			fix:     t.grantText(r),
+		})
+	}
+	return out
+}
+
+func (t *target) grantText(r *relation) string {
+	return fmt.Sprintf("GRANT SELECT, INSERT, UPDATE, DELETE ON %s TO %s;", r.quoted(), quote(t.user))
+}
+
+func (r *relation) columnNames() string {
+	var names []string
+	for i := range r.columns {
+		names = append(names, r.columns[i].name)
+	}
+	return strings.Join(names, ", ")
+}
+
+// createTable writes the table an output needs. Types other than text are for the user to choose.
+func createTable(w *pipelinev1.RelationalWrite) string {
+	name := quote(w.GetTable())
+	if w.GetSchema() != "" {
+		name = quote(w.GetSchema()) + "." + name
+	}
+	var columns, keys []string
+	for _, c := range w.GetColumns() {
+		text := quote(c.GetColumn()) + " text"
+		if c.GetKey() {
+			text += " NOT NULL"
+			keys = append(keys, quote(c.GetColumn()))
+		}
+		columns = append(columns, text)
+	}
+	if len(keys) > 0 {
+		columns = append(columns, "PRIMARY KEY ("+strings.Join(keys, ", ")+")")
+	}
+	return fmt.Sprintf("CREATE TABLE %s (%s);", name, strings.Join(columns, ", "))
+}
+
+// add takes a column of the relation into the output.
+func (b *bound) add(at int) {
+	c := &b.relation.columns[at]
+	b.columns = append(b.columns, at)
+	b.names = append(b.names, quote(c.name))
+	array, cast := arrayOf(c.typ)
+	b.arrays = append(b.arrays, array)
+	b.casts = append(b.casts, cast)
+}

@@ -21,6 +21,8 @@ type Options struct {
 	Dial     time.Duration // longest time to connect; default 2s
 	Timeout  time.Duration // longest silence while an answer is awaited; default 10s
 	Buffer   int           // size of the reading buffer; default 64 KB
+	// KeepAlive is the time between TCP keep-alive probes: 0 the system's default, negative none.
+	KeepAlive time.Duration
 }
 
 // Conn is an authenticated connection. In serves one goroutine, Out another one at most.
@@ -64,7 +66,7 @@ func Dial(ctx context.Context, o Options) (*Conn, error) {
 	if o.Buffer <= 0 {
 		o.Buffer = 64 << 10
 	}
-	dialer := &net.Dialer{Timeout: o.Dial}
+	dialer := &net.Dialer{Timeout: o.Dial, KeepAlive: o.KeepAlive}
 	var (
 		n   net.Conn
 		err error

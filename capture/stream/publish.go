@@ -48,7 +48,7 @@ func (st *Store) Cursor(ctx context.Context, s Stream, connection string, at Pos
 // known tells how many entries a stream ever had up to an ID, -1 when that cannot be told.
 func known(at, first, last ID, added, length int64, g group) int64 {
 	switch {
-	case added == 0 || !at.Less(last):
+	case added == 0 || length == 0 || !at.Less(last):
 		return added
 	case !first.IsZero() && at.Less(first), at.IsZero():
 		return added - length

@@ -15,15 +15,17 @@ const (
 	ringBlock = 250 * time.Millisecond
 	// ringPause is the time between attempts to reach Redis.
 	ringPause = 500 * time.Millisecond
+	// ringRetry is the time between two attempts to wake a read that has not reached the server yet.
+	ringRetry = time.Millisecond
 )
 
 func (b *Bell) run(ctx context.Context) error {
 	for {
-		if err := b.session(ctx); ctx.Err() != nil {
+		_ = b.session(ctx) // the lanes meet the same Redis, and it is they who say what is wrong with it
+		if ctx.Err() != nil {
 			return nil
-		} else if err != nil && resp.Refused(err) == "" {
-			b.ringAll() // the lanes meet the same Redis and say what is wrong with it
 		}
+		b.ringAll()
 		select {
 		case <-ctx.Done():
 			return nil
@@ -128,6 +130,7 @@ func (b *Bell) snapshot() []*waiter {
 
 // await waits for the blocking read, and cuts it short when somebody new waits.
 func (b *Bell) await(ctx context.Context, waker *resp.Conn, id string, result <-chan []int, failed <-chan error) ([]int, error) {
+	var retry <-chan time.Time
 	for {
 		select {
 		case has, ok := <-result:
@@ -138,12 +141,16 @@ func (b *Bell) await(ctx context.Context, waker *resp.Conn, id string, result <-
 		case err := <-failed:
 			return nil, err
 		case <-b.changed:
-			// The read may not have reached the server yet; then this does nothing and ringBlock bounds the delay.
-			if _, err := waker.Do(ctx, "CLIENT", "UNBLOCK", id); err != nil {
-				return nil, fmt.Errorf("waking the bell: %w", err)
-			}
+		case <-retry:
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
+		}
+		unblocked, err := waker.Do(ctx, "CLIENT", "UNBLOCK", id)
+		if err != nil {
+			return nil, fmt.Errorf("waking the bell: %w", err)
+		}
+		if unblocked.Int == 0 { // not blocked yet, or not any more
+			retry = time.After(ringRetry)
 		}
 	}
 }

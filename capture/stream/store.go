@@ -20,11 +20,11 @@ const (
 	fieldAdded         = "added" // foreign streams: entries ever added, when a position was last published
 )
 
-// refusal codes and texts of the server that mean something here.
-const noSuchKey = "no such key"
-
+// missing says whether an error means that there is no stream of that name. A key of another type under one of our names
+// is no stream either: it has replaced one.
 func missing(err error) bool {
-	return err != nil && (errors.Is(err, redis.Nil) || strings.Contains(err.Error(), noSuchKey))
+	return errors.Is(err, redis.Nil) || code(err) == "WRONGTYPE" ||
+		(code(err) == "ERR" && strings.Contains(err.Error(), "no such key"))
 }
 
 // Header reads all that is known of a stream, at one instant.
@@ -155,29 +155,50 @@ func groupsOf(infos []redis.XInfoGroup) (map[string]group, error) {
 	return groups, nil
 }
 
-// Create begins a new incarnation of a stream, complete after since, which must not be lower than any ID the main stream
-// ever had. Entries left of an older incarnation are dropped: no lane may read them.
-func (st *Store) Create(ctx context.Context, s Stream, since ID, selection string) (Header, error) {
-	h := Header{
-		Exists: true, Incarnation: rand.Text(), Since: since, Last: since, Selection: selection, foreign: s.Foreign,
+// Creation returns the commands that begin a new incarnation of a stream, complete after since, which must not be lower
+// than any ID the main stream ever had. What is left of an older incarnation is dropped: no lane may read it. The
+// recorder sends them in a transaction guarded by its lease.
+func Creation(s Stream, incarnation string, since ID, selection string) [][]string {
+	fields := []string{"HSET", s.Header, keyspace.FieldIncarnation, incarnation, fieldSelection, selection}
+	if s.Foreign {
+		return [][]string{{"DEL", s.Header, s.Side}, begin(s.Side, "*", incarnation), fields}
 	}
+	fields = append(fields, keyspace.FieldSince, since.String(), keyspace.FieldLast, since.String())
+	return [][]string{
+		{"DEL", s.Header, s.Main, s.Side}, // the groups go with the streams; lanes that open make theirs anew
+		begin(s.Main, since.Next().String(), incarnation), begin(s.Side, "*", incarnation), fields,
+	}
+}
+
+// begin makes a stream that is empty, exists and remembers an ID: its one entry is trimmed at once.
+func begin(key, id, incarnation string) []string {
+	return []string{"XADD", key, "MAXLEN", "0", id, "begin", incarnation}
+}
+
+// Create begins a new incarnation of a stream outside a recorder: see Creation.
+func (st *Store) Create(ctx context.Context, s Stream, since ID, selection string) (Header, error) {
 	_, err := st.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error {
-		p.Del(ctx, s.Header)
-		fields := []any{keyspace.FieldIncarnation, h.Incarnation, fieldSelection, selection}
-		if !s.Foreign {
-			fields = append(fields, keyspace.FieldSince, since.String(), keyspace.FieldLast, since.String())
-			// An entry that is trimmed at once leaves a stream that exists and remembers the ID. The groups go with the
-			// old stream; lanes that open create theirs.
-			p.Del(ctx, s.Main)
-			p.Do(ctx, "XADD", s.Main, "MAXLEN", "0", since.Next().String(), "begin", h.Incarnation)
+		for _, command := range Creation(s, rand.Text(), since, selection) {
+			args := make([]any, len(command))
+			for i, a := range command {
+				args[i] = a
+			}
+			p.Do(ctx, args...)
 		}
-		p.Del(ctx, s.Side)
-		p.Do(ctx, "XADD", s.Side, "MAXLEN", "0", "*", "begin", h.Incarnation)
-		p.HSet(ctx, s.Header, fields...)
 		return nil
 	})
 	if err != nil {
 		return Header{}, fmt.Errorf("creating stream %q: %w", s.Main, err)
 	}
 	return st.Header(ctx, s)
+}
+
+// Adopt makes sure that the stream which an application writes has a header and a side stream, and returns the header.
+// Two who adopt at once agree: the second finds what the first has made, or its lanes find a new incarnation.
+func (st *Store) Adopt(ctx context.Context, s Stream) (Header, error) {
+	h, err := st.Header(ctx, s)
+	if err != nil || h.Exists {
+		return h, err
+	}
+	return st.Create(ctx, s, ID{}, "")
 }

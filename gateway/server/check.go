@@ -1,0 +1,188 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
+
+	applierv1 "slipstream/proto/slipstream/applier/v1"
+	capturev1 "slipstream/proto/slipstream/capture/v1"
+	pipelinev1 "slipstream/proto/slipstream/pipeline/v1"
+	transformerv1 "slipstream/proto/slipstream/transformer/v1"
+
+	"slipstream/gateway/compile"
+	"slipstream/gateway/configfile"
+)
+
+// findings gathers what the stages say; they are asked at the same time.
+type findings struct {
+	mu       sync.Mutex
+	problems []*pipelinev1.Problem
+	// unplaced belong to no file: a stage that cannot be asked.
+	unplaced []*pipelinev1.Problem
+	tables   map[tableKey]*applierv1.Table
+}
+
+type tableKey struct {
+	job    string
+	output uint32
+}
+
+func (f *findings) add(problems ...*pipelinev1.Problem) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.problems = append(f.problems, problems...)
+}
+
+func (f *findings) silent(what, address string, err error, flag string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	at := ""
+	if address != "" {
+		at = " at " + address
+	}
+	f.unplaced = append(f.unplaced, &pipelinev1.Problem{
+		Severity: pipelinev1.Severity_SEVERITY_ERROR, Message: fmt.Sprintf("%s%s cannot be asked: %s", what, at, reason(err)),
+		Fix: "start it, or give the gateway its address with " + flag,
+	})
+}
+
+func (f *findings) missing(what, flag string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.unplaced = append(f.unplaced, &pipelinev1.Problem{
+		Severity: pipelinev1.Severity_SEVERITY_ERROR, Message: "the gateway knows no " + what,
+		Fix: "start one and give the gateway its address with " + flag,
+	})
+}
+
+// check compiles the files and lets every stage check its part of what is well-formed (spec 3.7). Offline it asks the
+// transformer alone, which needs nothing but itself; a gateway without one then checks the form only.
+func (s *Server) check(ctx context.Context, name string, files []*pipelinev1.File, offline bool) *compile.Result {
+	r := compile.Files(name, files, s.config.Resolve)
+	f := &findings{tables: make(map[tableKey]*applierv1.Table)}
+	ctx, cancel := context.WithTimeout(ctx, s.config.CheckTimeout)
+	defer cancel()
+	var all sync.WaitGroup
+	if s.config.Transformer.Client != nil || !offline {
+		all.Go(func() { s.checkTransform(ctx, r, f) })
+	}
+	if !offline {
+		all.Go(func() { s.checkCapture(ctx, r, f) })
+		for _, connection := range targets(r.Pipeline) {
+			all.Go(func() { s.checkApply(ctx, r, connection, f) })
+		}
+	}
+	all.Wait()
+	r.Problems = append(r.Problems, f.unplaced...)
+	r.Merge(f.problems)
+	if !offline && !compile.Failed(r.Problems) {
+		fillColumns(r, f.tables)
+	}
+	return r
+}
+
+// targets are the well-formed connections that outputs write to, by name.
+func targets(p *pipelinev1.Pipeline) []*pipelinev1.Connection {
+	used := make(map[string]*pipelinev1.Connection)
+	for _, job := range p.GetJobs() {
+		for _, out := range job.GetOutputs() {
+			c := p.GetConnections()[out.GetConnection()]
+			if c != nil && configfile.Relational(c.GetType()) {
+				used[c.GetName()] = c
+			}
+		}
+	}
+	out := make([]*pipelinev1.Connection, 0, len(used))
+	for _, name := range slices.Sorted(maps.Keys(used)) {
+		out = append(out, used[name])
+	}
+	return out
+}
+
+// checkCapture asks the first capture instance that answers: they all see the same source.
+func (s *Server) checkCapture(ctx context.Context, r *compile.Result, f *findings) {
+	if len(s.config.Capture) == 0 {
+		f.missing("capture service", "--capture")
+		return
+	}
+	if r.Pipeline.GetConnections()[configfile.Source] == nil {
+		return // its problem is known, and without it capture has nothing to try
+	}
+	p := proto.CloneOf(r.Pipeline)
+	p.Jobs = slices.DeleteFunc(p.GetJobs(), func(job *pipelinev1.Job) bool { return !r.Captured[job.GetName()] })
+	var err error
+	for _, peer := range s.config.Capture {
+		var res *capturev1.CheckResponse
+		if res, err = peer.Client.Check(ctx, &capturev1.CheckRequest{Pipeline: p}, grpc.WaitForReady(false)); err != nil {
+			continue
+		}
+		for _, found := range res.GetProblems() {
+			if found.GetJob() == "" && found.GetConnection() == "" && found.GetFile() == "" {
+				found.Connection = configfile.Source
+			}
+			f.add(found)
+		}
+		return
+	}
+	addresses := make([]string, 0, len(s.config.Capture))
+	for _, peer := range s.config.Capture {
+		addresses = append(addresses, peer.Address)
+	}
+	f.silent("capture", strings.Join(addresses, ", "), err, "--capture")
+}
+
+func (s *Server) checkTransform(ctx context.Context, r *compile.Result, f *findings) {
+	peer := s.config.Transformer
+	if peer.Client == nil {
+		f.missing("transformer", "--transformer")
+		return
+	}
+	for _, job := range r.Pipeline.GetJobs() {
+		res, err := peer.Client.Check(ctx, &transformerv1.CheckRequest{Job: job})
+		if err != nil {
+			f.silent("the transformer", peer.Address, err, "--transformer")
+			return
+		}
+		for _, found := range res.GetProblems() {
+			found.Job = job.GetName()
+			f.add(found)
+		}
+	}
+}
+
+func (s *Server) checkApply(ctx context.Context, r *compile.Result, c *pipelinev1.Connection, f *findings) {
+	peer, known := s.config.Appliers[c.GetType()]
+	if !known {
+		f.add(&pipelinev1.Problem{
+			Severity: pipelinev1.Severity_SEVERITY_ERROR, Connection: c.GetName(),
+			Message: fmt.Sprintf("the gateway knows no applier for connections of type %s", c.GetType()),
+			Fix:     fmt.Sprintf("start one and give the gateway its address with --appliers %s=<host>:<port>", c.GetType()),
+		})
+		return
+	}
+	res, err := peer.Client.Check(ctx, &applierv1.CheckRequest{
+		Connection: c, Jobs: r.Pipeline.GetJobs(), Settings: r.Pipeline.GetSettings(),
+	})
+	if err != nil {
+		f.silent("the applier for "+c.GetType(), peer.Address, err, "--appliers")
+		return
+	}
+	for _, found := range res.GetProblems() {
+		if found.GetJob() == "" && found.GetConnection() == "" {
+			found.Connection = c.GetName()
+		}
+		f.add(found)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, table := range res.GetTables() {
+		f.tables[tableKey{table.GetJob(), table.GetOutput()}] = table
+	}
+}

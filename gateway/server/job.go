@@ -1,0 +1,90 @@
+package server
+
+import (
+	"context"
+	"strings"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	capturev1 "slipstream/proto/slipstream/capture/v1"
+	gatewayv1 "slipstream/proto/slipstream/gateway/v1"
+	pipelinev1 "slipstream/proto/slipstream/pipeline/v1"
+
+	"slipstream/gateway/jobfile"
+)
+
+// ListJobs implements gatewayv1.GatewayServiceServer.
+func (s *Server) ListJobs(ctx context.Context, req *gatewayv1.ListJobsRequest) (*gatewayv1.ListJobsResponse, error) {
+	p, err := s.deployed(ctx, req.GetPipeline())
+	if err != nil {
+		return nil, err
+	}
+	return &gatewayv1.ListJobsResponse{Jobs: p.GetJobs()}, nil
+}
+
+// DescribeJob implements gatewayv1.GatewayServiceServer.
+func (s *Server) DescribeJob(ctx context.Context, req *gatewayv1.DescribeJobRequest) (*gatewayv1.DescribeJobResponse, error) {
+	p, err := s.deployed(ctx, req.GetPipeline())
+	if err != nil {
+		return nil, err
+	}
+	known := make([]string, 0, len(p.GetJobs()))
+	for _, job := range p.GetJobs() {
+		if job.GetName() == req.GetJob() {
+			return &gatewayv1.DescribeJobResponse{Yaml: describe(p, job), Job: job}, nil
+		}
+		known = append(known, job.GetName())
+	}
+	return nil, status.Errorf(codes.NotFound, "there is no job %q; the jobs are: %s", req.GetJob(), strings.Join(known, ", "))
+}
+
+// describe is the file of a job, beginning with its name (spec 7).
+func describe(p *pipelinev1.Pipeline, job *pipelinev1.Job) string {
+	for _, f := range p.GetFiles() {
+		if f.GetPath() != job.GetFile() {
+			continue
+		}
+		if jobfile.Read(f.GetPath(), f.GetText()).Named {
+			return string(f.GetText())
+		}
+		text := strings.TrimPrefix(string(f.GetText()), "---\n")
+		named := "name: " + job.GetName() + "\n" + text
+		if !jobfile.Read(f.GetPath(), []byte(named)).Named {
+			return "# name: " + job.GetName() + "\n" + text // a file that is one map in braces
+		}
+		return named
+	}
+	return "name: " + job.GetName() + "\n"
+}
+
+// ListRejected implements gatewayv1.GatewayServiceServer. Dead letters stand in Redis, so any capture instance will do.
+func (s *Server) ListRejected(ctx context.Context, req *gatewayv1.ListRejectedRequest) (*gatewayv1.ListRejectedResponse, error) {
+	name, err := pipelineName(req.GetPipeline())
+	if err != nil {
+		return nil, err
+	}
+	err = status.Error(codes.FailedPrecondition, "the gateway knows no capture service; give it one with --capture")
+	for _, peer := range s.config.Capture {
+		var res *capturev1.ListRejectedResponse
+		res, err = peer.Client.ListRejected(ctx, &capturev1.ListRejectedRequest{
+			Pipeline: name, Job: req.GetJob(), MaxRecords: req.GetMaxRecords(), Oldest: req.GetOldest(), DlqName: req.GetDlqName(),
+		})
+		if err == nil {
+			return &gatewayv1.ListRejectedResponse{Streams: res.GetStreams()}, nil
+		}
+	}
+	return nil, err
+}
+
+func (s *Server) deployed(ctx context.Context, pipeline string) (*pipelinev1.Pipeline, error) {
+	name, err := s.named(pipeline)
+	if err != nil {
+		return nil, err
+	}
+	now, err := s.config.Store.Current(ctx, name)
+	if err != nil {
+		return nil, failure(err)
+	}
+	return now.Pipeline, nil
+}

@@ -1,0 +1,220 @@
+// Package server answers the operator: slipstream.gateway.v1.GatewayService (design D10).
+//
+// It reads job files with the package compile, asks capture, transformer and appliers to check their own parts, stores
+// generations with the package store, and gathers status. It holds no state of its own: any number of gateways may serve
+// one pipeline, and services keep working while none is there.
+//
+// Promises: a deploy with errors changes nothing; every problem of every stage is reported at once; no answer holds a
+// secret (G10).
+package server
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"regexp"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+
+	"slipstream/proto/keyspace"
+	applierv1 "slipstream/proto/slipstream/applier/v1"
+	capturev1 "slipstream/proto/slipstream/capture/v1"
+	gatewayv1 "slipstream/proto/slipstream/gateway/v1"
+	pipelinev1 "slipstream/proto/slipstream/pipeline/v1"
+	transformerv1 "slipstream/proto/slipstream/transformer/v1"
+
+	"slipstream/gateway/compile"
+	"slipstream/gateway/configfile"
+	"slipstream/gateway/store"
+)
+
+// Generations is where generations are kept; *store.Store is one.
+type Generations interface {
+	// Current returns the current generation, or store.ErrNotDeployed.
+	Current(ctx context.Context, pipeline string) (store.State, error)
+	// Save stores the generation after base, or fails with store.ErrConflict.
+	Save(ctx context.Context, p *pipelinev1.Pipeline, base uint64) (uint64, error)
+	// SetRunning switches the lanes, or fails with store.ErrNotDeployed.
+	SetRunning(ctx context.Context, pipeline string, running bool) (uint64, error)
+}
+
+// Config is what a gateway works with.
+type Config struct {
+	// Store keeps the generations. A gateway without one only validates.
+	Store Generations
+	// Capture are the capture instances.
+	Capture []Peer[capturev1.CaptureServiceClient]
+	// Transformer is the transformer; its Client is nil where there is none.
+	Transformer Peer[transformerv1.TransformerServiceClient]
+	// Appliers are the appliers by the connection type they write to.
+	Appliers map[string]Peer[applierv1.ApplierServiceClient]
+	// Resolve resolves references in the applier section; secret.Resolve is one.
+	Resolve configfile.Resolve
+	// Version of Slipstream, for status.
+	Version string
+	// Now is the clock. Default time.Now.
+	Now func() time.Time
+	// CheckTimeout bounds what one stage may take to check a pipeline. Default 30s.
+	CheckTimeout time.Duration
+	// StatusTimeout bounds what one service may take to tell its status. Default 2s.
+	StatusTimeout time.Duration
+	// Log is where deploys, starts and stops are logged. Default slog.Default().
+	Log *slog.Logger
+}
+
+// Server implements gatewayv1.GatewayServiceServer.
+type Server struct {
+	gatewayv1.UnimplementedGatewayServiceServer
+	config Config
+}
+
+// New makes a Server.
+func New(config Config) *Server {
+	if config.Now == nil {
+		config.Now = time.Now
+	}
+	if config.CheckTimeout == 0 {
+		config.CheckTimeout = 30 * time.Second
+	}
+	if config.StatusTimeout == 0 {
+		config.StatusTimeout = 2 * time.Second
+	}
+	if config.Log == nil {
+		config.Log = slog.Default()
+	}
+	return &Server{config: config}
+}
+
+// Validate implements gatewayv1.GatewayServiceServer.
+func (s *Server) Validate(ctx context.Context, req *gatewayv1.ValidateRequest) (*gatewayv1.ValidateResponse, error) {
+	name, err := pipelineName(req.GetPipeline())
+	if err != nil {
+		return nil, err
+	}
+	r := s.check(ctx, name, req.GetFiles(), req.GetOffline())
+	if err := ctx.Err(); err != nil {
+		return nil, status.FromContextError(err).Err()
+	}
+	res := &gatewayv1.ValidateResponse{Problems: r.Problems}
+	if !compile.Failed(r.Problems) {
+		res.Pipeline = r.Pipeline
+	}
+	return res, nil
+}
+
+// Deploy implements gatewayv1.GatewayServiceServer.
+func (s *Server) Deploy(ctx context.Context, req *gatewayv1.DeployRequest) (*gatewayv1.DeployResponse, error) {
+	name, err := s.named(req.GetPipeline())
+	if err != nil {
+		return nil, err
+	}
+	// Read before the checks: what is deployed meanwhile must not be overwritten unseen.
+	now, err := s.config.Store.Current(ctx, name)
+	if err != nil && !errors.Is(err, store.ErrNotDeployed) {
+		return nil, failure(err)
+	}
+	r := s.check(ctx, name, req.GetFiles(), false)
+	if err := ctx.Err(); err != nil {
+		return nil, status.FromContextError(err).Err()
+	}
+	res := &gatewayv1.DeployResponse{Problems: r.Problems}
+	if compile.Failed(r.Problems) {
+		return res, nil
+	}
+	res.Changed = !same(now.Pipeline, r.Pipeline)
+	if req.GetDryRun() {
+		return res, nil
+	}
+	if !res.GetChanged() {
+		if _, err := s.config.Store.SetRunning(ctx, name, true); err != nil {
+			return nil, failure(err)
+		}
+		return res, nil
+	}
+	r.Pipeline.DeployedMs = s.config.Now().UnixMilli()
+	res.Generation, err = s.config.Store.Save(ctx, r.Pipeline, now.Pipeline.GetGeneration())
+	if err != nil {
+		return nil, failure(err)
+	}
+	s.config.Log.InfoContext(ctx, "pipeline deployed", "pipeline", name, "generation", res.GetGeneration(),
+		"jobs", len(r.Pipeline.GetJobs()))
+	return res, nil
+}
+
+// same compares two generations but for what every deploy changes.
+func same(a, b *pipelinev1.Pipeline) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	a, b = proto.CloneOf(a), proto.CloneOf(b)
+	for _, p := range []*pipelinev1.Pipeline{a, b} {
+		p.Generation, p.DeployedMs = 0, 0
+	}
+	return proto.Equal(a, b)
+}
+
+// Start implements gatewayv1.GatewayServiceServer.
+func (s *Server) Start(ctx context.Context, req *gatewayv1.StartRequest) (*gatewayv1.StartResponse, error) {
+	n, err := s.run(ctx, req.GetPipeline(), true)
+	return &gatewayv1.StartResponse{Generation: n}, err
+}
+
+// Stop implements gatewayv1.GatewayServiceServer.
+func (s *Server) Stop(ctx context.Context, req *gatewayv1.StopRequest) (*gatewayv1.StopResponse, error) {
+	n, err := s.run(ctx, req.GetPipeline(), false)
+	return &gatewayv1.StopResponse{Generation: n}, err
+}
+
+func (s *Server) run(ctx context.Context, pipeline string, running bool) (uint64, error) {
+	name, err := s.named(pipeline)
+	if err != nil {
+		return 0, err
+	}
+	n, err := s.config.Store.SetRunning(ctx, name, running)
+	if err != nil {
+		return 0, failure(err)
+	}
+	s.config.Log.InfoContext(ctx, "pipeline switched", "pipeline", name, "generation", n, "running", running)
+	return n, nil
+}
+
+var names = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+
+// pipelineName is the name asked for. It becomes part of keys, so its characters are bounded.
+func pipelineName(name string) (string, error) {
+	if name == "" {
+		return keyspace.DefaultPipeline, nil
+	}
+	if !names.MatchString(name) {
+		return "", status.Errorf(codes.InvalidArgument,
+			"the pipeline's name %q is not made of at most 64 letters, digits, - and _", name)
+	}
+	return name, nil
+}
+
+// named is pipelineName for calls that need the store.
+func (s *Server) named(pipeline string) (string, error) {
+	if s.config.Store == nil {
+		return "", status.Error(codes.FailedPrecondition, "this gateway only validates: it keeps no pipelines")
+	}
+	return pipelineName(pipeline)
+}
+
+// failure gives an error of the store its gRPC code.
+func failure(err error) error {
+	code := codes.Unavailable
+	switch {
+	case errors.Is(err, store.ErrNotDeployed):
+		code = codes.NotFound
+	case errors.Is(err, store.ErrConflict):
+		code = codes.Aborted
+	case errors.Is(err, context.Canceled):
+		code = codes.Canceled
+	case errors.Is(err, context.DeadlineExceeded):
+		code = codes.DeadlineExceeded
+	}
+	return status.Error(code, err.Error())
+}

@@ -18,16 +18,15 @@ type policy struct {
 	db            uint32
 }
 
-func policyOf(s *pipelinev1.Source) policy {
-	p := policy{
+func policyOf(s *pipelinev1.Source, db uint32) policy {
+	return policy{
 		expireDeletes: s.GetOnExpire() == pipelinev1.RemovalPolicy_REMOVAL_POLICY_DELETE,
 		evictDeletes:  s.GetOnEvict() == pipelinev1.RemovalPolicy_REMOVAL_POLICY_DELETE,
 		derivable:     len(s.GetKeys().GetFields()) > 0,
 		hash:          len(s.GetTypes()) == 0 || slices.Contains(s.GetTypes(), "hash"),
 		json:          len(s.GetTypes()) == 0 || slices.Contains(s.GetTypes(), "json"),
-		db:            s.GetDatabase(),
+		db:            db,
 	}
-	return p
 }
 
 // run is a maximal series of entries of one key that become one change: either entries whose value is read from the key,

@@ -205,13 +205,13 @@ func TestFateOfCarriedValues(t *testing.T) {
 func TestPolicyOfAJob(t *testing.T) {
 	del := pipelinev1.RemovalPolicy_REMOVAL_POLICY_DELETE
 	got := policyOf(&pipelinev1.Source{
-		OnExpire: del, Types: []string{"json"}, Database: 3,
+		OnExpire: del, Types: []string{"json"},
 		Keys: &pipelinev1.KeyFields{Delimiter: ":", Fields: map[string]uint32{"id": 1}},
-	})
+	}, 3)
 	if want := (policy{expireDeletes: true, derivable: true, json: true, db: 3}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
-	if got, want := policyOf(&pipelinev1.Source{OnEvict: del}), (policy{evictDeletes: true, hash: true, json: true}); got != want {
+	if got, want := policyOf(&pipelinev1.Source{OnEvict: del}, 0), (policy{evictDeletes: true, hash: true, json: true}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }

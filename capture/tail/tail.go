@@ -32,8 +32,9 @@ type Options struct {
 	Stream      stream.Stream
 	Incarnation string
 	At          stream.Position
-	// Source is the source part of the job.
-	Source *pipelinev1.Source
+	// Source is the source part of the job, Database the logical database its keys are in.
+	Source   *pipelinev1.Source
+	Database uint32
 	// Connection is the connection the lane writes to; it stands in the dead letters made here.
 	Connection string
 	// Dial connects to the Redis that keeps the streams: one connection a Tail.
@@ -124,7 +125,7 @@ func New(o Options) *Tail {
 	if o.Unread == nil {
 		o.Unread = &Unread{}
 	}
-	return &Tail{o: o, policy: policyOf(o.Source), read: o.At, done: o.At}
+	return &Tail{o: o, policy: policyOf(o.Source, o.Database), read: o.At, done: o.At}
 }
 
 // At is the position up to which entries were gathered.
@@ -132,6 +133,14 @@ func (t *Tail) At() stream.Position { return t.read }
 
 // Pending is the number of entries gathered and not in a batch yet.
 func (t *Tail) Pending() int { return len(t.pending) }
+
+// OldestMs is when the oldest of them was made, Unix milliseconds; 0 where there is none.
+func (t *Tail) OldestMs() int64 {
+	if len(t.pending) == 0 {
+		return 0
+	}
+	return t.pending[0].Ms
+}
 
 // Full says that a batch would take no more entries.
 func (t *Tail) Full() bool { return len(t.pending) >= t.o.Entries || t.bytes >= t.o.Bytes }

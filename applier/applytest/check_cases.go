@@ -1,0 +1,88 @@
+package applytest
+
+import (
+	"strings"
+	"testing"
+
+	applierv1 "slipstream/proto/slipstream/applier/v1"
+	pipelinev1 "slipstream/proto/slipstream/pipeline/v1"
+)
+
+var checkCases = []testCase{
+	{"what fits has no problems", fitsCase},
+	{"all problems at once", problemsCase},
+	{"a table to be created", createCase},
+	{"strategies that are not supported", strategyCase},
+}
+
+func (f *fixture) check(t *testing.T, db Database, jobs ...*pipelinev1.Job) *applierv1.CheckResponse {
+	t.Helper()
+	return f.engine(t, f.Dialect).Check(t.Context(), &applierv1.CheckRequest{Connection: db.Connection, Jobs: jobs, Settings: settings()})
+}
+
+func fitsCase(t *testing.T, f *fixture) {
+	db := f.database(t)
+	f.create(t, db, "People", [][2]string{{"id", f.Types.Key}, {"Name", f.Types.Text + " NOT NULL"}, {"age", f.Types.Integer + " DEFAULT 1"}}, "id")
+	elsewhere := out("nowhere", "*id")
+	elsewhere.Connection = "another"
+	r := f.check(t, db, job(elsewhere, out("People", "*id", "name")))
+	if len(r.Problems) != 0 || r.Server == "" {
+		t.Errorf("server %q, problems: %v", r.Server, r.Problems)
+	}
+	if len(r.Tables) != 1 || r.Tables[0].Job != "job" || r.Tables[0].Output != 1 || len(r.Tables[0].Columns) != 3 {
+		t.Fatalf("tables: %v", r.Tables)
+	}
+	id, name, age := r.Tables[0].Columns[0], r.Tables[0].Columns[1], r.Tables[0].Columns[2]
+	if id.Name != "id" || name.Name != "Name" || name.Nullable || !age.Nullable || !age.HasDefault || name.HasDefault || age.Generated || name.Type == "" {
+		t.Errorf("columns: %v", r.Tables[0].Columns)
+	}
+}
+
+func problemsCase(t *testing.T, f *fixture) {
+	db := f.database(t)
+	f.create(t, db, "t", [][2]string{{"id", f.Types.Key}, {"v", f.Types.Key}}, "id")
+	r := f.check(t, db, job(out("missing", "*id"), out("t", "*id", "w", "x"), out("t", "*v")))
+	for _, want := range []struct{ path, message, fix string }{
+		{"output[0]", "missing", "CREATE TABLE "},
+		{"output[0].with.mapping[1]", "w column does not exist in t table", "ALTER TABLE "},
+		{"output[0].with.mapping[2]", "x column does not exist in t table", "ALTER TABLE "},
+		{"output[2]", "unique", "CREATE UNIQUE INDEX "},
+	} {
+		found := false
+		for _, p := range r.Problems {
+			found = found || p.Path == want.path && strings.Contains(p.Message, want.message) && strings.HasPrefix(p.Fix, want.fix) &&
+				p.Severity == pipelinev1.Severity_SEVERITY_ERROR && p.Job == "job" && p.Connection == "db"
+		}
+		if !found {
+			t.Errorf("no problem at %s about %q with a fix %q", want.path, want.message, want.fix)
+		}
+	}
+	if len(r.Problems) != 4 {
+		t.Errorf("problems: %v", r.Problems)
+	}
+}
+
+func createCase(t *testing.T, f *fixture) {
+	db := f.database(t)
+	o := out(`an "odd" table`, "*first key", "*second", "value")
+	for _, p := range f.check(t, db, job(o)).Problems {
+		db.Exec(t, p.Fix)
+	}
+	if r := f.check(t, db, job(o)); len(r.Problems) != 0 || len(r.Tables) != 1 {
+		t.Errorf("after the fix: %v", r)
+	}
+}
+
+func strategyCase(t *testing.T, f *fixture) {
+	db := f.pairs(t)
+	o := out("t", "*id", "v")
+	o.GetRelational().LoadStrategy = pipelinev1.LoadStrategy_LOAD_STRATEGY_TYPE2
+	r := f.check(t, db, job(o))
+	if len(r.Problems) != 1 || r.Problems[0].Path != "output[0].with.load_strategy" || !strings.Contains(r.Problems[0].Message, "TYPE2") {
+		t.Errorf("problems: %v", r.Problems)
+	}
+	o.GetRelational().LoadStrategy = pipelinev1.LoadStrategy_LOAD_STRATEGY_UPSERT
+	if r := f.check(t, db, job(o)); len(r.Problems) != 0 {
+		t.Errorf("problems: %v", r.Problems)
+	}
+}

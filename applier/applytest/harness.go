@@ -1,0 +1,165 @@
+// Package applytest is the conformance suite of package applier: what every dialect must do, with a real database, seen
+// from both sides. A dialect's test gives a Harness and calls Run; its benchmark calls Bench.
+//
+// Most cases drive the engine over a hop without a network and look at the tables with the harness's own connection;
+// cases about the fence use sessions directly. A case gets a database of its own. The words: a client is the sending
+// end of a lane, as capture has it; a fixture is what the cases of one run share.
+package applytest
+
+import (
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"slipstream/applier"
+	"slipstream/applier/engine"
+	pipelinev1 "slipstream/proto/slipstream/pipeline/v1"
+)
+
+// Null is how Database.Query shows NULL.
+const Null = "<null>"
+
+// Harness is what the suite needs to know about a dialect.
+type Harness struct {
+	// Dialect is tested.
+	Dialect applier.Dialect
+	// Open makes an empty database, or schema, for one test and removes it with the test.
+	Open func(t testing.TB) Database
+	// Types spells column types.
+	Types Types
+	// Quote makes an identifier. Default: double quotes.
+	Quote func(string) string
+	// NULInText says that text columns hold NUL characters; where they do not, such values are rejected.
+	NULInText bool
+}
+
+// Database is an empty database.
+type Database struct {
+	// Connection leads the dialect there; the suite sets its name and type.
+	Connection *pipelinev1.Connection
+	// Exec runs a statement on a connection of the harness's own.
+	Exec func(t testing.TB, statement string)
+	// Query returns rows, each value as the canonical text of package value, or Null.
+	Query func(t testing.TB, query string) [][]string
+	// Drop cuts all connections but the harness's own, as an administrator would. Nil where there are none to cut.
+	Drop func(t testing.TB)
+}
+
+// Types are the names of column types in the dialect.
+type Types struct {
+	Key       string // text that may be a primary key
+	Text      string // text of any length
+	Integer   string // 64 bits, signed
+	Decimal   string // exact, 12 digits, 2 of them after the point
+	Float     string // 64 bits
+	Boolean   string
+	Date      string
+	Timestamp string // without zone, microseconds
+	Zoned     string // with zone, microseconds
+	Time      string
+	Binary    string
+	JSON      string
+	UUID      string
+}
+
+// fixture is one harness on its way through the cases.
+type fixture struct {
+	Harness
+}
+
+// Run runs the suite.
+func Run(t *testing.T, h Harness) {
+	if h.Quote == nil {
+		h.Quote = func(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
+	}
+	f := &fixture{h}
+	for _, group := range []struct {
+		name  string
+		cases []testCase
+	}{
+		{"write", writeCases},
+		{"value", valueCases},
+		{"foreach", foreachCases},
+		{"reject", rejectCases},
+		{"reference", referenceCases},
+		{"position", positionCases},
+		{"fence", fenceCases},
+		{"trouble", troubleCases},
+		{"check", checkCases},
+	} {
+		t.Run(group.name, func(t *testing.T) {
+			for _, c := range group.cases {
+				t.Run(c.name, func(t *testing.T) { c.run(t, f) })
+			}
+		})
+	}
+}
+
+type testCase struct {
+	name string
+	run  func(t *testing.T, f *fixture)
+}
+
+// patience is how long a case waits for what must come.
+const patience = 20 * time.Second
+
+// database opens a database and completes its connection.
+func (f *fixture) database(t testing.TB) Database {
+	t.Helper()
+	db := f.Open(t)
+	db.Connection.Name, db.Connection.Type = "db", f.Dialect.Name()
+	return db
+}
+
+// engine makes an engine that is impatient, so that cases are short.
+func (f *fixture) engine(t testing.TB, dialect applier.Dialect) *engine.Engine {
+	t.Helper()
+	e, err := engine.New(dialect, engine.Options{
+		Log: slog.New(slog.DiscardHandler), ShortestPause: 5 * time.Millisecond, ReferenceWait: 400 * time.Millisecond,
+	})
+	if err != nil {
+		t.Fatalf("making an engine: %v", err)
+	}
+	t.Cleanup(e.Close)
+	return e
+}
+
+// create makes a table: pairs of column and definition, then the key columns.
+func (f *fixture) create(t testing.TB, db Database, table string, columns [][2]string, keys ...string) {
+	t.Helper()
+	var parts []string
+	for _, c := range columns {
+		parts = append(parts, f.Quote(c[0])+" "+c[1])
+	}
+	var quoted []string
+	for _, k := range keys {
+		quoted = append(quoted, f.Quote(k))
+	}
+	parts = append(parts, "PRIMARY KEY ("+strings.Join(quoted, ", ")+")")
+	db.Exec(t, "CREATE TABLE "+f.Quote(table)+" ("+strings.Join(parts, ", ")+")")
+}
+
+// wantRows compares a table, sorted by its first columns, with what it must hold: one string a row, values separated by
+// a bar.
+func (f *fixture) wantRows(t testing.TB, db Database, table string, columns []string, want ...string) {
+	t.Helper()
+	got := f.rows(t, db, table, columns)
+	if strings.Join(got, "\n") != strings.Join(want, "\n") {
+		t.Errorf("table %s holds\n\t%s\nwant\n\t%s", table, strings.Join(got, "\n\t"), strings.Join(want, "\n\t"))
+	}
+}
+
+func (f *fixture) rows(t testing.TB, db Database, table string, columns []string) []string {
+	t.Helper()
+	var quoted []string
+	for _, c := range columns {
+		quoted = append(quoted, f.Quote(c))
+	}
+	list := strings.Join(quoted, ", ")
+	var got []string
+	for _, row := range db.Query(t, "SELECT "+list+" FROM "+f.Quote(table)+" ORDER BY "+list) {
+		got = append(got, strings.Join(row, "|"))
+	}
+	return got
+}

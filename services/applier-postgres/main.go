@@ -5,13 +5,13 @@ package main
 import (
 	"os"
 
-	"slipstream/applier"
+	target "slipstream/applier"
 	"slipstream/applier/postgres"
-	"slipstream/services/internal/apply"
 	"slipstream/services/internal/host"
+	"slipstream/services/internal/stage/applier"
 )
 
 func main() {
-	os.Exit(host.Main(apply.Spec("applier-postgres", "writes rows to PostgreSQL", "127.0.0.1:7411", "127.0.0.1:9411",
-		nil, func() applier.Dialect { return postgres.Dialect{} })))
+	os.Exit(host.Main(applier.Spec("applier-postgres", "writes rows to PostgreSQL", "127.0.0.1:7411", "127.0.0.1:9411",
+		nil, func() target.Dialect { return postgres.Dialect{} })))
 }

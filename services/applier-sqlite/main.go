@@ -7,17 +7,17 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"slipstream/applier"
+	target "slipstream/applier"
 	"slipstream/applier/sqlite"
-	"slipstream/services/internal/apply"
 	"slipstream/services/internal/host"
+	"slipstream/services/internal/stage/applier"
 )
 
 func main() {
 	var dir string
-	os.Exit(host.Main(apply.Spec("applier-sqlite", "writes rows to SQLite files", "127.0.0.1:7412", "127.0.0.1:9412",
+	os.Exit(host.Main(applier.Spec("applier-sqlite", "writes rows to SQLite files", "127.0.0.1:7412", "127.0.0.1:9412",
 		func(f *pflag.FlagSet) {
 			f.StringVar(&dir, "data-dir", ".", "where relative paths of database files begin")
 		},
-		func() applier.Dialect { return sqlite.Dialect{DataDir: dir} })))
+		func() target.Dialect { return sqlite.Dialect{DataDir: dir} })))
 }

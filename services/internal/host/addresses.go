@@ -7,6 +7,9 @@ import (
 	"strings"
 
 	"google.golang.org/grpc"
+
+	"slipstream/proto/fault"
+	flowv1 "slipstream/proto/slipstream/flow/v1"
 )
 
 // Appliers maps connection types to the clients of their appliers.
@@ -48,6 +51,16 @@ func (a Appliers) Types() []string {
 	}
 	slices.Sort(types)
 	return types
+}
+
+// For is the client of the applier for a connection type.
+func (a Appliers) For(kind string) (*grpc.ClientConn, error) {
+	conn, ok := a[kind]
+	if !ok {
+		return nil, fault.Errorf(flowv1.FaultClass_FAULT_CLASS_SCHEMA, "no applier for connections of type %s", kind).
+			WithFix(fmt.Sprintf("start one and name it: --appliers %s=host:port (now: %s)", kind, strings.Join(a.Types(), ", ")))
+	}
+	return conn, nil
 }
 
 // Close closes every client once.

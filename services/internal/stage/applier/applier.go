@@ -1,6 +1,6 @@
-// Package apply is the process of an applier service: the mains of the dialects differ by the dialect they pass in, and
+// Package applier is the process of an applier service: the mains of the dialects differ by the dialect they pass in, and
 // link only their own driver.
-package apply
+package applier
 
 import (
 	"context"
@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"slipstream/applier"
+	target "slipstream/applier"
 	"slipstream/applier/engine"
 	"slipstream/applier/server"
 	applierv1 "slipstream/proto/slipstream/applier/v1"
@@ -16,7 +16,7 @@ import (
 )
 
 // Spec is the process of an applier. dialect is called once flags are read.
-func Spec(name, summary, listen, metrics string, flags func(*pflag.FlagSet), dialect func() applier.Dialect) host.Spec {
+func Spec(name, summary, listen, metrics string, flags func(*pflag.FlagSet), dialect func() target.Dialect) host.Spec {
 	return host.Spec{
 		Name: name, Summary: summary, Listen: listen, MetricsListen: metrics, Flags: flags, Grace: 3 * time.Second,
 		Build: func(_ context.Context, p *host.Process) (host.Service, error) {
@@ -26,7 +26,7 @@ func Spec(name, summary, listen, metrics string, flags func(*pflag.FlagSet), dia
 }
 
 // Register puts the applier of a dialect on the process's gRPC server.
-func Register(p *host.Process, dialect applier.Dialect) error {
+func Register(p *host.Process, dialect target.Dialect) error {
 	s, err := server.New(dialect, engine.Options{Log: p.Log, Metrics: p.Metrics})
 	if err != nil {
 		return err

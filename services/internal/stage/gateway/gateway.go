@@ -1,0 +1,115 @@
+// Package gateway is the process of the gateway service.
+package gateway
+
+import (
+	"context"
+	"errors"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/spf13/pflag"
+	"google.golang.org/grpc"
+
+	"slipstream/gateway/server"
+	"slipstream/gateway/store"
+	"slipstream/proto/secret"
+	applierv1 "slipstream/proto/slipstream/applier/v1"
+	capturev1 "slipstream/proto/slipstream/capture/v1"
+	gatewayv1 "slipstream/proto/slipstream/gateway/v1"
+	transformerv1 "slipstream/proto/slipstream/transformer/v1"
+	"slipstream/services/internal/host"
+	"slipstream/services/internal/redisurl"
+)
+
+// Peers are the services a gateway asks.
+type Peers struct {
+	Capture     map[string]*grpc.ClientConn // by address
+	Transformer *grpc.ClientConn
+	Appliers    host.Appliers
+}
+
+// Close closes every client.
+func (p *Peers) Close() error {
+	var errs []error
+	for _, c := range p.Capture {
+		errs = append(errs, c.Close())
+	}
+	if p.Transformer != nil {
+		errs = append(errs, p.Transformer.Close())
+	}
+	return errors.Join(append(errs, p.Appliers.Close())...)
+}
+
+// Spec is the process.
+func Spec() host.Spec {
+	var redisURL, capture, transformer, appliers string
+	return host.Spec{
+		Name: "gateway", Summary: "the operator's door: deploy, validate, status, rejects",
+		Listen: "127.0.0.1:7400", MetricsListen: "127.0.0.1:9400",
+		Flags: func(f *pflag.FlagSet) {
+			f.StringVar(&redisURL, "redis", "127.0.0.1:6379", "Redis that keeps the deployed pipelines: host:port or a redis:// URL; may hold references such as ${file:…}")
+			f.StringVar(&capture, "capture", "127.0.0.1:7401", "addresses of every capture instance, comma separated")
+			f.StringVar(&transformer, "transformer", "127.0.0.1:7402", "address of the transformer")
+			f.StringVar(&appliers, "appliers", "postgresql=127.0.0.1:7411,sqlite=127.0.0.1:7412", "one applier a connection type: type=host:port, comma separated")
+		},
+		Build: func(_ context.Context, p *host.Process) (host.Service, error) {
+			o, err := redisurl.Parse(redisURL)
+			if err != nil {
+				return nil, err
+			}
+			peers, err := dial(capture, transformer, appliers)
+			if err != nil {
+				return nil, err
+			}
+			rdb := redis.NewClient(o)
+			Register(p, rdb, peers)
+			p.OnStopped(func() { _ = errors.Join(peers.Close(), rdb.Close()) }) // nothing is asked of them any more
+			return host.Idle, nil
+		},
+	}
+}
+
+func dial(capture, transformer, appliers string) (*Peers, error) {
+	peers := &Peers{Capture: map[string]*grpc.ClientConn{}}
+	var err error
+	if peers.Appliers, err = host.DialAppliers(appliers); err != nil {
+		return nil, err
+	}
+	for _, address := range host.Addresses(capture) {
+		if peers.Capture[address], err = host.Dial(address); err != nil {
+			delete(peers.Capture, address)
+			return nil, errors.Join(err, peers.Close())
+		}
+	}
+	if peers.Transformer, err = host.Dial(transformer); err != nil {
+		return nil, errors.Join(err, peers.Close())
+	}
+	return peers, nil
+}
+
+// New makes the service. Without rdb it can only validate. Client and peers stay the caller's to close.
+func New(p *host.Process, rdb redis.UniversalClient, peers *Peers) *server.Server {
+	c := server.Config{
+		Transformer: server.Over(peers.Transformer.Target(), peers.Transformer, transformerv1.NewTransformerServiceClient),
+		Appliers:    map[string]server.Peer[applierv1.ApplierServiceClient]{},
+		Resolve:     secret.Resolve,
+		Version:     host.Version(),
+		Log:         p.Log,
+	}
+	if rdb != nil {
+		c.Store = store.New(rdb)
+	}
+	for address, conn := range peers.Capture {
+		c.Capture = append(c.Capture, server.Over(address, conn, capturev1.NewCaptureServiceClient))
+	}
+	for kind, conn := range peers.Appliers {
+		c.Appliers[kind] = server.Over(conn.Target(), conn, applierv1.NewApplierServiceClient)
+	}
+	return server.New(c)
+}
+
+// Register puts the gateway on the process's gRPC server.
+func Register(p *host.Process, rdb redis.UniversalClient, peers *Peers) *server.Server {
+	s := New(p, rdb, peers)
+	gatewayv1.RegisterGatewayServiceServer(p.Server, s)
+	return s
+}

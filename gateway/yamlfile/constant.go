@@ -21,7 +21,9 @@ func (v Value) JSON() (string, bool) {
 
 func (v Value) appendJSON(b *strings.Builder) bool {
 	switch v.Kind() {
-	case Absent, Null:
+	case Absent:
+		return false // an alias that leads nowhere, reported already
+	case Null:
 		b.WriteString("null")
 	case Boolean:
 		value, _ := v.Bool()

@@ -14,10 +14,10 @@ import (
 // subject is a record while its rows are made.
 type subject struct {
 	*Table
-	run     *expression.Runner
-	record  *block.Record
-	opcode  string
-	change  uint32
+	run    *expression.Runner
+	record *block.Record
+	opcode string
+	change uint32
 	// Of foreach: the element at hand, its number from 1, and the record with it as a member, made when an expression
 	// asks for it.
 	element any

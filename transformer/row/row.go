@@ -106,6 +106,15 @@ type foreach struct {
 // Planned tells whether hashes can be written by plan: no foreach, no opcode_field, no expressions.
 func (o *Output) Planned() bool { return o.planned }
 
+// Columns are the names of the columns, in their order.
+func (o *Output) Columns() []string {
+	names := make([]string, len(o.columns))
+	for i := range o.columns {
+		names[i] = o.columns[i].name
+	}
+	return names
+}
+
 // fails is an error of this output.
 func (o *Output) fails(class, column, format string, args ...any) *Error {
 	return &Error{Class: class, Block: o.name, Column: column, Err: fmt.Errorf(format, args...)}

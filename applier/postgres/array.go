@@ -45,8 +45,6 @@ func arrayOf(r typeRow) (arrayType, []string) {
 	return textArray, []string{r.cast()}
 }
 
-const arrayHeader = 20
-
 // appendArray appends the values of some rows of a column as a one-dimensional array.
 func appendArray(dst []byte, t arrayType, c *applier.Column, rows []int32) []byte {
 	start := len(dst)

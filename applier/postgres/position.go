@@ -198,7 +198,7 @@ func (t *target) positionFault(doing string, err error) *fault.Error {
 	case stateNoTable:
 		return f.WithFix(t.positionDDL())
 	case stateNoColumn, stateNoArbiter:
-		return f.WithFix("the table is not one of ours: set position_table to another name, or create it so:\n" + t.positionDDL())
+		return f.WithFix("set applier.position_table to another name: that table is not one of ours, which is made so:\n" + t.positionDDL())
 	}
 	return f
 }
@@ -215,5 +215,5 @@ func (t *target) foreignSource(ctx context.Context, conn *pgx.Conn, lane *flowv1
 	return fault.Errorf(flowv1.FaultClass_FAULT_CLASS_SCHEMA,
 		"the position of pipeline %s, job %s, partition %d in %s belongs to source %s; this is source %s",
 		lane.GetPipeline(), lane.GetJob(), lane.GetPartition(), t.position.quoted, source, lane.GetSource()).
-		WithFix(fmt.Sprintf("if that source is no more, hand its lane over: DELETE FROM %s WHERE %s;", t.position.quoted, where))
+		WithFix(fmt.Sprintf("DELETE FROM %s WHERE %s; -- only if that source is no more", t.position.quoted, where))
 }

@@ -214,11 +214,12 @@ func (b *bound) demands(columns []int) bool {
 	return false
 }
 
-// remove deletes rows by key. A single key column is compared with the array itself, which is the faster plan.
+// remove deletes rows by key. A single key column is compared with the array itself, which is the faster plan; arrays
+// have no arrays of their own to be compared with.
 func (b *bound) remove(columns []int) *sqlText {
 	t := &sqlText{}
 	from, values := t.input(b, "u", columns, false)
-	if len(columns) == 1 {
+	if len(columns) == 1 && b.relation.columns[b.columns[columns[0]]].typ.category != "A" {
 		array := "$1"
 		for _, cast := range b.casts[columns[0]] {
 			array += "::" + cast + "[]"

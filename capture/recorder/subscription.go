@@ -138,8 +138,9 @@ func (s *subscription) event(ctx context.Context) error {
 		to.fresh = true
 		return nil
 	}
+	// Between the two there may be events of another key: RENAME sends new, rename_from, rename_to.
 	created := to.fresh && bytes.Equal(to.created, s.key)
-	to.fresh = false
+	to.fresh = to.fresh && !created
 	e := eventOf(name, s.extra)
 	if e == nil {
 		return nil

@@ -2,6 +2,8 @@ package sqlite
 
 import (
 	"context"
+	"fmt"
+	"hash/fnv"
 	"strconv"
 	"strings"
 
@@ -76,29 +78,27 @@ func deleteText(w *applier.Write, n int) string {
 	return "DELETE FROM " + quote(w.Table.Name) + " WHERE (" + row(w, w.Columns, "") + ") IN (VALUES " + tuples(n, len(w.Columns)) + ")"
 }
 
-// prune deletes the rows of some parents but those to keep. Both lists go through temporary tables: they may be longer
-// than a statement is allowed to be.
+// prune deletes the rows of some parents but those to keep. Both lists go through temporary tables, since they may be
+// longer than a statement is allowed to be. The tables are made from the columns they are compared with, so that values
+// in them take the same form, and are kept for the next batch.
 func (t *txn) prune(ctx context.Context, w *applier.Write) error {
-	parents := "temp.slipstream_parent_" + strconv.Itoa(len(w.Columns))
-	keep := "temp.slipstream_keep_" + strconv.Itoa(len(w.Table.Keys))
-	lists := []struct {
-		table   string
-		columns []int
-		rows    []int32
-	}{{parents, w.Columns, w.Rows}, {keep, w.Table.Keys, w.Keep}}
-	for _, l := range lists {
-		if err := t.handle.exec(ctx, "CREATE TABLE IF NOT EXISTS "+l.table+" ("+places(len(l.columns))+")"); err != nil {
-			return err
+	parents, err := t.list(ctx, w, "parent", w.Columns, w.Rows)
+	if err != nil {
+		return err
+	}
+	keep, err := t.list(ctx, w, "keep", w.Table.Keys, w.Keep)
+	if err != nil {
+		return err
+	}
+	var same strings.Builder
+	for i, c := range w.Table.Keys {
+		if i > 0 {
+			same.WriteString(" AND ")
 		}
-		err := t.inChunks(ctx, w, l.rows, l.columns, func(_ *applier.Write, n int) string {
-			return "INSERT INTO " + l.table + " VALUES " + tuples(n, len(l.columns))
-		})
-		if err != nil {
-			return err
-		}
+		same.WriteString("t." + quote(w.Table.Columns[c].Name) + " = k.c" + strconv.Itoa(i))
 	}
 	text := "DELETE FROM " + quote(w.Table.Name) + " AS t WHERE (" + row(w, w.Columns, "t.") + ") IN (SELECT * FROM " + parents +
-		") AND (" + row(w, w.Table.Keys, "t.") + ") NOT IN (SELECT * FROM " + keep + ")"
+		") AND NOT EXISTS (SELECT 1 FROM " + keep + " AS k WHERE " + same.String() + ")"
 	for _, text := range []string{text, "DELETE FROM " + parents, "DELETE FROM " + keep} {
 		if _, err := t.handle.run(ctx, text, nil); err != nil {
 			return err
@@ -107,20 +107,36 @@ func (t *txn) prune(ctx context.Context, w *applier.Write) error {
 	return nil
 }
 
+// list puts some columns of some rows into a temporary table and names it. The name changes with the declared types.
+func (t *txn) list(ctx context.Context, w *applier.Write, what string, columns []int, rows []int32) (string, error) {
+	name := fnv.New64a()
+	var copied, indexed []string
+	for i, c := range columns {
+		column := w.Table.Columns[c]
+		name.Write([]byte(column.Name + "\x00" + column.Type.Name + "\x00"))
+		copied = append(copied, quote(column.Name)+" AS c"+strconv.Itoa(i))
+		indexed = append(indexed, "c"+strconv.Itoa(i))
+	}
+	bare := fmt.Sprintf("slipstream_%s_%s_%016x", what, w.Table.Name, name.Sum64())
+	table := "temp." + quote(bare)
+	for _, text := range []string{
+		"CREATE TABLE IF NOT EXISTS " + table + " AS SELECT " + strings.Join(copied, ", ") + " FROM main." + quote(w.Table.Name) + " WHERE 0",
+		"CREATE INDEX IF NOT EXISTS temp." + quote(bare+"_index") + " ON " + quote(bare) + " (" + strings.Join(indexed, ", ") + ")",
+	} {
+		if err := t.handle.exec(ctx, text); err != nil {
+			return "", err
+		}
+	}
+	return table, t.inChunks(ctx, w, rows, columns, func(_ *applier.Write, n int) string {
+		return "INSERT INTO " + table + " VALUES " + tuples(n, len(columns))
+	})
+}
+
 // row lists columns of the table.
 func row(w *applier.Write, columns []int, prefix string) string {
 	names := make([]string, len(columns))
 	for i, c := range columns {
 		names[i] = prefix + quote(w.Table.Columns[c].Name)
-	}
-	return strings.Join(names, ", ")
-}
-
-// places names n columns of a temporary list.
-func places(n int) string {
-	names := make([]string, n)
-	for i := range names {
-		names[i] = "c" + strconv.Itoa(i)
 	}
 	return strings.Join(names, ", ")
 }

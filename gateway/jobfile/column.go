@@ -50,6 +50,11 @@ func readList(v yamlfile.Value, columns []*pipelinev1.OutputColumn, key bool, mi
 	if !ok {
 		return columns
 	}
+	// Names are compared without case, as databases do.
+	written := make(map[string]*pipelinev1.OutputColumn)
+	for _, c := range columns {
+		written[strings.ToLower(c.GetColumn())] = c
+	}
 	for _, item := range items {
 		c := readColumn(item)
 		if c == nil {
@@ -61,10 +66,11 @@ func readList(v yamlfile.Value, columns []*pipelinev1.OutputColumn, key bool, mi
 		} else if c.GetOnMissing() == pipelinev1.OnMissing_ON_MISSING_UNSPECIFIED {
 			c.OnMissing = missing
 		}
-		other := find(columns, c.GetColumn())
+		name := strings.ToLower(c.GetColumn())
+		other := written[name]
 		switch {
 		case other == nil:
-			columns = append(columns, c)
+			columns, written[name] = append(columns, c), c
 		case other.GetKey() == key:
 			item.Error("write it once", "column %s is written twice", c.GetColumn())
 		case !sameSource(other, c):
@@ -72,16 +78,6 @@ func readList(v yamlfile.Value, columns []*pipelinev1.OutputColumn, key bool, mi
 		}
 	}
 	return columns
-}
-
-// find compares names without case, as databases do.
-func find(columns []*pipelinev1.OutputColumn, name string) *pipelinev1.OutputColumn {
-	for _, c := range columns {
-		if strings.EqualFold(c.GetColumn(), name) {
-			return c
-		}
-	}
-	return nil
 }
 
 func sameSource(a, b *pipelinev1.OutputColumn) bool {

@@ -48,6 +48,9 @@ func (f *File) ErrorAt(path, fix, format string, args ...any) {
 
 // WarnAt records a warning at a path.
 func (f *File) WarnAt(path, fix, format string, args ...any) {
+	if f.full() {
+		return
+	}
 	f.report(pipelinev1.Severity_SEVERITY_WARNING, path, int(f.Locate(path)), fmt.Sprintf(format, args...), fix)
 }
 

@@ -11,8 +11,8 @@ import (
 type Map struct {
 	Value
 	entries []Entry
+	index   map[string]int // of entries
 	asked   []string
-	taken   map[string]bool
 }
 
 // Entry is a key of a map and its value.
@@ -32,7 +32,7 @@ func (v Value) Map() (*Map, bool) {
 	if !v.shallow() {
 		return nil, false
 	}
-	m := &Map{Value: v, taken: make(map[string]bool)}
+	m := &Map{Value: v, index: make(map[string]int)}
 	m.gather(v.node, false)
 	return m, true
 }
@@ -59,12 +59,13 @@ func (m *Map) gather(node ast.Node, merged bool) {
 			at.Error("write a plain name", "the key of a map must be a name")
 			continue
 		}
-		if i := slices.IndexFunc(m.entries, func(e Entry) bool { return e.Key == key }); i >= 0 {
+		if i, twice := m.index[key]; twice {
 			if !merged {
 				at.Error("write it once", "%s is written twice, first on line %d", key, m.entries[i].Value.line)
 			}
 			continue
 		}
+		m.index[key] = len(m.entries)
 		m.entries = append(m.entries, Entry{Key: key, Value: at})
 	}
 	for _, merge := range merges {
@@ -118,11 +119,8 @@ func (m *Map) Take(key string) Value {
 	if !slices.Contains(m.asked, key) {
 		m.asked = append(m.asked, key)
 	}
-	for _, e := range m.entries {
-		if e.Key == key {
-			m.taken[key] = true
-			return e.Value
-		}
+	if i, written := m.index[key]; written {
+		return m.entries[i].Value
 	}
 	return Value{file: m.file, path: Join(m.path, key), line: m.line, depth: m.depth + 1}
 }
@@ -152,8 +150,11 @@ type Hints struct {
 // Done reports every key that was not taken.
 func (m *Map) Done(hints Hints) {
 	for _, e := range m.entries {
-		if m.taken[e.Key] || slices.Contains(m.asked, e.Key) {
+		if slices.Contains(m.asked, e.Key) {
 			continue
+		}
+		if m.file.full() {
+			return // errors enough
 		}
 		if slices.Contains(hints.Later, e.Key) {
 			e.Value.Error("remove it", "%s is not supported yet by this version", e.Key)

@@ -23,9 +23,11 @@ import (
 
 const (
 	// MaxBytes is the most a file may hold. Real ones hold a few thousand.
-	MaxBytes = 256 << 10
+	MaxBytes = 128 << 10
 	// maxDepth bounds nesting; the deepest legal file nests some ten levels.
 	maxDepth = 100
+	// maxProblems is how many problems of one file are told; nobody reads more before mending some.
+	maxProblems = 500
 	// maxAliases bounds how often aliases are followed, so that a small file cannot unfold into a huge one.
 	maxAliases = 1000
 )
@@ -99,13 +101,29 @@ func (f *File) report(severity pipelinev1.Severity, path string, line int, messa
 		return
 	}
 	f.reported[key] = true
+	if f.full() {
+		if severity == pipelinev1.Severity_SEVERITY_ERROR {
+			f.errors++
+		}
+		return
+	}
 	if severity == pipelinev1.Severity_SEVERITY_ERROR {
 		f.errors++
 	}
 	f.problems = append(f.problems, &pipelinev1.Problem{
 		Severity: severity, File: f.name, Path: path, Line: uint32(max(line, 0)), Message: message, Fix: fix, Job: f.job,
 	})
+	if len(f.problems) == maxProblems {
+		f.errors++
+		f.problems = append(f.problems, &pipelinev1.Problem{
+			Severity: pipelinev1.Severity_SEVERITY_ERROR, File: f.name, Line: uint32(max(line, 0)), Job: f.job,
+			Message: fmt.Sprintf("there are more than %d problems; the others are not told", maxProblems), Fix: "mend these first",
+		})
+	}
 }
+
+// full says that no further problem will be told, so that looking for its line or for the nearest name is in vain.
+func (f *File) full() bool { return len(f.problems) > maxProblems }
 
 // unreadable finds what the parser should not be asked to read.
 func unreadable(text []byte) (message, fix string) {

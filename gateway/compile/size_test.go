@@ -34,7 +34,7 @@ func TestLargeFilesEndSoon(t *testing.T) {
 			r := compile.Files("p", []*pipelinev1.File{
 				{Path: compile.ConfigFile, Text: []byte(goodConfig)}, {Path: "jobs/a.yaml", Text: []byte(text)},
 			}, noReferences)
-			if took := time.Since(start); took > 10*time.Second {
+			if took := time.Since(start); took > time.Minute {
 				t.Errorf("took %v", took)
 			} else {
 				t.Logf("took %v, %d problems", took, len(r.Problems))

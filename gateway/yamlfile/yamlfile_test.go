@@ -52,7 +52,7 @@ func TestUnreadable(t *testing.T) {
 // TestDeepIndentation must end, and say so, whatever the parser makes of it.
 func TestDeepIndentation(t *testing.T) {
 	var b strings.Builder
-	for i := range 600 {
+	for i := range 400 {
 		b.WriteString(strings.Repeat(" ", i) + "a:\n")
 	}
 	v := yamlfile.Parse("f", []byte(b.String())).Root()

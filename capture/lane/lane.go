@@ -138,6 +138,9 @@ func New(c Config) *Lane {
 // Drain asks the lane to end after the batches under way are settled. Run then returns. It may be called more than once.
 func (l *Lane) Drain() { l.once.Do(func() { close(l.drain) }) }
 
+// Drained says whether Drain was called.
+func (l *Lane) Drained() bool { return l.draining() }
+
 func (l *Lane) draining() bool {
 	select {
 	case <-l.drain:

@@ -123,7 +123,11 @@ func (s *session) drive(opened *flowv1.Opened) error {
 // recorded waits for the stream to have a header: the recorder makes it.
 func (l *Lane) recorded(ctx context.Context) error {
 	for {
-		h, err := l.c.Store.Header(ctx, l.c.Stream)
+		look := l.c.Store.Header
+		if l.c.Stream.Foreign {
+			look = l.c.Store.Adopt // the application knows nothing of headers
+		}
+		h, err := look(ctx, l.c.Stream)
 		if err != nil || h.Exists {
 			return err
 		}

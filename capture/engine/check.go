@@ -1,0 +1,229 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"slipstream/capture/source"
+	"slipstream/capture/stream"
+	"slipstream/proto/keyspace"
+	"slipstream/proto/secret"
+	capturev1 "slipstream/proto/slipstream/capture/v1"
+	pipelinev1 "slipstream/proto/slipstream/pipeline/v1"
+)
+
+// checkPatience bounds a check: a source that does not answer is a finding, not a reason to hang.
+const checkPatience = 15 * time.Second
+
+// checking gathers what a check finds.
+type checking struct {
+	out *capturev1.CheckResponse
+}
+
+func (c *checking) connection(name string, severity pipelinev1.Severity, message, fix string) {
+	c.out.Problems = append(c.out.Problems, &pipelinev1.Problem{
+		Severity: severity, Message: message, Fix: fix, Connection: name,
+	})
+}
+
+func (c *checking) job(job *pipelinev1.Job, path string, severity pipelinev1.Severity, message, fix string) {
+	c.out.Problems = append(c.out.Problems, &pipelinev1.Problem{
+		Severity: severity, File: job.GetFile(), Path: path, Message: message, Fix: fix, Job: job.GetName(),
+	})
+}
+
+const (
+	failure = pipelinev1.Severity_SEVERITY_ERROR
+	warning = pipelinev1.Severity_SEVERITY_WARNING
+)
+
+// Check tries the source of a pipeline that is not deployed yet, and the source part of its jobs. It finds all it can: a
+// source that cannot be reached does not hide a job that cannot work.
+func (e *Engine) Check(ctx context.Context, p *pipelinev1.Pipeline) *capturev1.CheckResponse {
+	ctx, cancel := context.WithTimeout(ctx, checkPatience)
+	defer cancel()
+	c := &checking{out: &capturev1.CheckResponse{}}
+	for _, job := range p.GetJobs() {
+		c.source(job)
+	}
+	recorded := slices.ContainsFunc(p.GetJobs(), func(j *pipelinev1.Job) bool {
+		return j.GetEnabled() && j.GetSource().GetStream() == ""
+	})
+	c.out.Method = capturev1.CaptureMethod_CAPTURE_METHOD_NOTIFICATIONS
+	if !recorded && len(p.GetJobs()) > 0 {
+		c.out.Method = capturev1.CaptureMethod_CAPTURE_METHOD_STREAM
+	}
+	src := c.config(p, sourceConnection)
+	streams := src
+	if p.GetConnections()[streamsConnection] != nil {
+		streams = c.config(p, streamsConnection)
+	}
+	if src != nil {
+		c.server(ctx, p, src, recorded)
+	}
+	if streams != nil && streams != src {
+		c.streams(ctx, streams)
+	}
+	return c.out
+}
+
+// config reads a connection; nil when it cannot be used.
+func (c *checking) config(p *pipelinev1.Pipeline, name string) *source.Config {
+	conn := p.GetConnections()[name]
+	if conn == nil {
+		c.connection(name, failure, "connections."+name+" is missing",
+			"add connections."+name+" with type redis, host and port of the Redis that the application writes to")
+		return nil
+	}
+	resolved, err := secret.Connection(conn)
+	if err != nil {
+		c.connection(name, failure, err.Error(), "set what the reference names, where capture runs")
+		return nil
+	}
+	config, err := source.Parse(resolved)
+	if err != nil {
+		for _, one := range split(err) {
+			c.connection(name, failure, one.Error(), "")
+		}
+		return nil
+	}
+	return config
+}
+
+// split takes a joined error apart.
+func split(err error) []error {
+	var joined interface{ Unwrap() []error }
+	if errors.As(err, &joined) {
+		return joined.Unwrap()
+	}
+	return []error{err}
+}
+
+// server tries the source: that it answers, what it is, and whether it can tell of changes.
+func (c *checking) server(ctx context.Context, p *pipelinev1.Pipeline, src *source.Config, recorded bool) {
+	rdb := src.Client()
+	defer func() { _ = rdb.Close() }()
+	facts, err := source.Probe(ctx, rdb)
+	if err != nil {
+		c.unreachable(sourceConnection, src, err)
+		return
+	}
+	c.out.Server = facts.Server
+	if facts.Cluster {
+		c.connection(sourceConnection, failure, "the source is a Redis Cluster, which capture by notifications does not follow yet",
+			"use a source that is not a cluster")
+	}
+	if facts.Evicts() && p.GetConnections()[streamsConnection] == nil {
+		c.connection(sourceConnection, failure,
+			fmt.Sprintf("the source may evict any key (maxmemory-policy %s), the change streams too", facts.Policy),
+			"add connections.streams: a Redis that does not evict; or set maxmemory-policy to noeviction or volatile-*")
+	}
+	for _, job := range p.GetJobs() {
+		if slices.Contains(job.GetSource().GetTypes(), "json") && !facts.JSON {
+			c.job(job, "source.redis.types", failure, "the source has no JSON commands: a job on JSON keys would capture nothing",
+				"load the JSON module on the source, or remove json from types")
+		}
+	}
+	if !recorded {
+		return
+	}
+	c.events(ctx, rdb)
+}
+
+// needed are the classes of keyspace events that the recorder listens to, and what they stand for is said there.
+const needed = "Kghdxe$"
+
+// events finds out whether the source tells of changes, or lets the recorder turn that on. The setting is not changed.
+func (c *checking) events(ctx context.Context, rdb redis.UniversalClient) {
+	const parameter = "notify-keyspace-events"
+	line := fmt.Sprintf("set on the source: %s \"%s\" (redis-cli: CONFIG SET %s %s)", parameter, needed, parameter, needed)
+	values, err := rdb.ConfigGet(ctx, parameter).Result()
+	setting, known := values[parameter]
+	if err != nil || !known {
+		c.connection(sourceConnection, warning, "the source does not tell whether keyspace events are on: the recorder will try", line)
+		return
+	}
+	lacks := ""
+	for _, class := range needed {
+		if !strings.ContainsRune(setting, class) && (class == 'K' || !strings.ContainsRune(setting, 'A')) {
+			lacks += string(class)
+		}
+	}
+	if lacks == "" {
+		return
+	}
+	if err := rdb.ConfigSet(ctx, parameter, setting).Err(); err != nil { // the value it has: only the permission is tried
+		c.connection(sourceConnection, failure,
+			fmt.Sprintf("keyspace events %s are off and the server refuses to turn them on: %v", lacks, err), line)
+	}
+}
+
+// streams tries the Redis that keeps the streams.
+func (c *checking) streams(ctx context.Context, streams *source.Config) {
+	rdb := streams.Client()
+	defer func() { _ = rdb.Close() }()
+	facts, err := source.Probe(ctx, rdb)
+	if err != nil {
+		c.unreachable(streamsConnection, streams, err)
+		return
+	}
+	if facts.Evicts() {
+		c.connection(streamsConnection, failure,
+			fmt.Sprintf("the Redis of the change streams may evict any key (maxmemory-policy %s)", facts.Policy),
+			"set maxmemory-policy to noeviction there")
+	}
+}
+
+// unreachable says why a Redis cannot be used.
+func (c *checking) unreachable(name string, config *source.Config, err error) {
+	fix := "check host and port, and that the server runs"
+	var refusal redis.Error
+	if errors.As(err, &refusal) {
+		code, _, _ := strings.Cut(refusal.Error(), " ")
+		switch code {
+		case "NOAUTH", "WRONGPASS":
+			fix = "check user and password"
+		case "NOPERM":
+			fix = "grant the user the commands of docs/operating.md"
+		}
+	}
+	c.connection(name, failure, fmt.Sprintf("%s at %s: %v", name, config.Addr(), err), fix)
+}
+
+// source checks what needs no server.
+func (c *checking) source(job *pipelinev1.Job) {
+	s := job.GetSource()
+	pattern := s.GetKeyPattern()
+	switch {
+	case s.GetStream() != "":
+		if keyspace.Internal([]byte(s.GetStream())) {
+			c.job(job, "source.redis.stream", failure, fmt.Sprintf("%q is a key of Slipstream's own", s.GetStream()),
+				"name the stream that the application writes")
+		}
+	case pattern == "":
+		c.job(job, "source.redis.key_pattern", failure, "key_pattern is missing", "write the pattern of the keys, for example emp:*")
+	case keyspace.Internal([]byte(pattern)):
+		c.job(job, "source.redis.key_pattern", failure,
+			fmt.Sprintf("key_pattern %q matches only keys of Slipstream's own, which are never captured", pattern),
+			"write the pattern of the application's keys")
+	}
+	for _, name := range s.GetExcludeCommands() {
+		if instead, never := unseen[name]; never && s.GetStream() == "" {
+			c.job(job, "source.redis.exclude_commands", warning,
+				fmt.Sprintf("capture by notifications cannot exclude %s: the server reports it as %s", name, instead),
+				fmt.Sprintf("exclude %s as well, or remove %s", instead, name))
+		}
+	}
+	if job.GetEnabled() && len(stream.Connections(job)) == 0 {
+		c.job(job, "output", failure, "the job writes nowhere", "add an output")
+	}
+}
+
+// unseen are the commands that keyspace events report under another name (spec 1.4).
+var unseen = map[string]string{"unlink": "del", "hmset": "hset", "hsetnx": "hset"}

@@ -65,8 +65,8 @@ func (t *target) problem(f *fault.Error) *pipelinev1.Problem {
 // problem is the finding as validate shows it.
 func (f finding) problem(job *pipelinev1.Job, output *pipelinev1.Output, connection string) *pipelinev1.Problem {
 	path := f.path
-	if path == "" || strings.HasPrefix(path, "with") {
-		path = strings.TrimSuffix(output.GetPath()+"."+path, ".")
+	if path == "" {
+		path = output.GetPath()
 	}
 	return &pipelinev1.Problem{
 		Severity: pipelinev1.Severity_SEVERITY_ERROR, File: job.GetFile(), Path: path, Job: job.GetName(),

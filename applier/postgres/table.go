@@ -16,7 +16,7 @@ import (
 
 // finding is something about an output that does not fit the catalogue.
 type finding struct {
-	path    string // in the job's file; empty or beginning with "with": below the output
+	path    string // of the column in the job's file; empty: the output as a whole
 	message string
 	fix     string
 	grant   bool // the account lacks a grant, which a role it may take on could still have
@@ -67,7 +67,6 @@ func (t *target) bind(ctx context.Context, q querier, w *pipelinev1.RelationalWr
 	r, err := readRelation(ctx, q, w.GetSchema(), w.GetTable())
 	if errors.Is(err, errNoRelation) {
 		return nil, nil, []finding{{
-			path:    "with.table",
 			message: fmt.Sprintf("table %s does not exist in database %s", written(w), t.database),
 			fix:     createTable(w),
 		}}, nil
@@ -77,7 +76,6 @@ func (t *target) bind(ctx context.Context, q querier, w *pipelinev1.RelationalWr
 	}
 	if kind, ok := notTables[r.kind]; ok {
 		return nil, r, []finding{{
-			path:    "with.table",
 			message: fmt.Sprintf("%s is a %s; rows can only be written to a table", r.label(), kind),
 			fix:     "name the table behind it",
 		}}, nil
@@ -125,7 +123,7 @@ func (r *relation) fit(c *pipelinev1.OutputColumn, taken []int) (*finding, int) 
 	case !ok:
 		return &finding{
 			path:    c.GetPath(),
-			message: fmt.Sprintf("table %s has no column %s; it has %s", r.label(), c.GetColumn(), r.columnNames()),
+			message: fmt.Sprintf("%s column does not exist in %s table; it has %s", c.GetColumn(), r.label(), r.columnNames()),
 			fix:     fmt.Sprintf("ALTER TABLE %s ADD COLUMN %s text;", r.quoted(), quote(c.GetColumn())),
 		}, 0
 	case slices.Contains(taken, at):
@@ -148,7 +146,6 @@ func (r *relation) fit(c *pipelinev1.OutputColumn, taken []int) (*finding, int) 
 func (r *relation) checkKeys(t *applier.Table) []finding {
 	if len(t.Keys) == 0 {
 		return []finding{{
-			path:    "with.keys",
 			message: fmt.Sprintf("the output to table %s has no keys; rows are updated and deleted by them", r.label()),
 			fix:     "list the columns of a unique index under keys",
 		}}
@@ -161,7 +158,6 @@ func (r *relation) checkKeys(t *applier.Table) []finding {
 		return nil
 	}
 	return []finding{{
-		path: "with.keys",
 		message: fmt.Sprintf("table %s has no unique index on exactly %s, which rows are found by",
 			r.label(), strings.Join(names, ", ")),
 		fix: r.createIndex(t),
@@ -196,14 +192,14 @@ func (t *target) missingGrants(r *relation) []finding {
 	var out []finding
 	if !r.grants.usage {
 		out = append(out, finding{
-			path: "with.schema", grant: true,
+			grant:   true,
 			message: fmt.Sprintf("user %s may not use schema %s", t.user, r.schema),
 			fix:     fmt.Sprintf("GRANT USAGE ON SCHEMA %s TO %s;", quote(r.schema), quote(t.user)),
 		})
 	}
 	if len(missing) > 0 {
 		out = append(out, finding{
-			path: "with.table", grant: true,
+			grant:   true,
 			message: fmt.Sprintf("user %s has no %s on table %s", t.user, strings.Join(missing, ", "), r.label()),
 			fix:     t.grantText(r),
 		})

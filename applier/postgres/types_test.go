@@ -95,10 +95,7 @@ func TestEveryType(t *testing.T) {
 			commit(t, s, at(position), at(position+1), w)
 			commit(t, s, at(position+1), at(position+2), w) // and as an update
 			position += 2
-			var got []string
-			for _, row := range db.rows(t, `SET timezone = 'UTC'; SELECT v FROM t ORDER BY n`) {
-				got = append(got, row)
-			}
+			got := db.rows(t, `SET timezone = 'UTC'; SELECT v FROM t ORDER BY n`)
 			for i, want := range c.want {
 				if c.kind == value.Decimal && c.typ != "money" {
 					db.want(t, `SELECT v = '`+want+`' FROM t ORDER BY n OFFSET `+string(rune('0'+i))+` LIMIT 1`, "t")

@@ -35,8 +35,8 @@ type Process struct {
 	Instance string
 	// Log is the process's logger.
 	Log *slog.Logger
-	// Metrics is the registry behind /metrics.
-	Metrics *prometheus.Registry
+	// Metrics takes collectors; each of their metrics gets the label service.
+	Metrics prometheus.Registerer
 	// Server is the gRPC server; services register on it before build returns.
 	Server *grpc.Server
 	// Health is served on Server; Main keeps the overall state.
@@ -44,7 +44,8 @@ type Process struct {
 	// Grace is how long an orderly end may take.
 	Grace time.Duration
 
-	stopped []func()
+	registry *prometheus.Registry
+	stopped  []func()
 }
 
 // OnStopped adds what is to be called after the gRPC server has ended the last stream, in reverse order.

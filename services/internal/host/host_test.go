@@ -109,7 +109,7 @@ func TestProcess(t *testing.T) {
 	body, _ := io.ReadAll(resp.Body)
 	_ = resp.Body.Close()
 	http.DefaultClient.CloseIdleConnections()
-	if !strings.Contains(string(body), `slipstream_build_info{service="test"`) {
+	if !strings.Contains(string(body), `slipstream_build_info{service="test",`) {
 		t.Errorf("metrics lack the version: %.200s", body)
 	}
 	if code := stop(); code != 0 {

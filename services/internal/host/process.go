@@ -34,19 +34,26 @@ func New(name string, log *slog.Logger) *Process {
 	if err != nil {
 		host = "localhost"
 	}
-	p := &Process{
-		Name: name, Instance: fmt.Sprintf("%s-%d", host, os.Getpid()), Log: log.With("service", name),
-		Metrics: prometheus.NewRegistry(), Health: health.NewServer(), Grace: 20 * time.Second,
+	p := &Process{Instance: fmt.Sprintf("%s-%d", host, os.Getpid()), Log: log, Grace: 20 * time.Second, registry: prometheus.NewRegistry()}
+	p.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return p.Part(name)
+}
+
+// Part makes another service of the same process: a gRPC server and health of its own, the same log and the same metrics
+// behind /metrics, told apart by the attribute and label service (design D12).
+func (p *Process) Part(name string) *Process {
+	q := &Process{
+		Name: name, Instance: p.Instance, Log: p.Log.With("service", name), Grace: p.Grace, registry: p.registry,
+		Metrics: prometheus.WrapRegistererWith(prometheus.Labels{"service": name}, p.registry), Health: health.NewServer(),
 	}
-	p.Metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	info := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "slipstream_build_info", Help: "Version of the process; the value is always 1.",
-		ConstLabels: prometheus.Labels{"service": name, "version": Version()},
+		ConstLabels: prometheus.Labels{"version": Version()},
 	})
 	info.Set(1)
-	p.Metrics.MustRegister(info)
-	p.Server = p.NewServer(p.Health)
-	return p
+	q.Metrics.MustRegister(info)
+	q.Server = q.NewServer(q.Health)
+	return q
 }
 
 // NewServer makes a gRPC server as every service here has one: health, reflection, tracing of calls, sizes, keepalive.

@@ -58,7 +58,7 @@ type MetricsServer struct {
 	done   chan struct{}
 }
 
-// ServeMetrics serves p.Metrics on address, in Prometheus' formats; "off" or an empty address serves nothing.
+// ServeMetrics serves the metrics of p and its parts on address, in Prometheus' formats; "off" or an empty address serves nothing.
 func ServeMetrics(ctx context.Context, address string, p *Process) (*MetricsServer, error) {
 	if address == "" || address == "off" {
 		return &MetricsServer{}, nil
@@ -68,7 +68,7 @@ func ServeMetrics(ctx context.Context, address string, p *Process) (*MetricsServ
 		return nil, fmt.Errorf("listening for /metrics: %w; choose another address with --metrics", err)
 	}
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(p.Metrics, promhttp.HandlerOpts{EnableOpenMetrics: true}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(p.registry, promhttp.HandlerOpts{EnableOpenMetrics: true}))
 	m := &MetricsServer{lis: lis, done: make(chan struct{}), server: &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}}
 	go func() {
 		defer close(m.done)

@@ -1,0 +1,168 @@
+// Package embedded hosts the whole line in one process (design D12): capture, transformer, the linked appliers and the
+// gateway, wired by gRPC in memory. The code of the stages is the same as in separate processes, and so is every promise.
+//
+// The Redis that keeps the deployed generation is the source of the pipeline itself. Connection types that are not linked
+// are reached through appliers elsewhere, by address.
+package embedded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"slipstream/capture/source"
+	"slipstream/gateway/compile"
+	"slipstream/gateway/configfile"
+	"slipstream/proto/secret"
+	gatewayv1 "slipstream/proto/slipstream/gateway/v1"
+	pipelinev1 "slipstream/proto/slipstream/pipeline/v1"
+	"slipstream/services/internal/host"
+)
+
+// Options say what to run.
+type Options struct {
+	// Dir holds config.yaml and jobs/. Relative paths of database files begin there too.
+	Dir string
+	// Listen is the address of the gateway's gRPC server.
+	Listen string
+	// Metrics is the address of /metrics; "off" for none.
+	Metrics string
+	// Appliers are further appliers, as --appliers of the transformer; one named there replaces a linked one.
+	Appliers string
+	// Log is the logger of the process.
+	Log *slog.Logger
+	// Grace is how long an orderly end may take. Default 20s.
+	Grace time.Duration
+	// Deployed is told what the deploy at start said, warnings included; with errors among the problems nothing runs.
+	Deployed func(*gatewayv1.DeployResponse)
+	// Ready is told the gateway's address once the pipeline is deployed; may be nil.
+	Ready func(address string)
+}
+
+// ErrProblems is what Run ends with when the files have errors; Deployed was told which.
+var ErrProblems = errors.New("the pipeline was not started")
+
+// Run runs the pipeline in o.Dir until ctx ends. Files that equal the deployed generation do not make a new one.
+func Run(ctx context.Context, o Options) (err error) {
+	files, err := Read(o.Dir)
+	if err != nil {
+		return err
+	}
+	rdb, err := sourceOf(files, o)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, rdb.Close()) }()
+	return Serve(ctx, o, rdb, files)
+}
+
+// Serve is Run with the source and the files given. Without files it deploys nothing: whoever calls the gateway does.
+func Serve(ctx context.Context, o Options, rdb *redis.Client, files []*pipelinev1.File) (err error) {
+	p := host.New("slipstream", o.Log)
+	if o.Grace > 0 {
+		p.Grace = o.Grace
+	}
+	flush, err := host.Tracing(ctx, p.Name, p.Log)
+	if err != nil {
+		return err
+	}
+	defer flush(p.Grace)
+
+	lis, err := (&net.ListenConfig{}).Listen(ctx, "tcp", o.Listen)
+	if err != nil {
+		return fmt.Errorf("listening: %w; choose another address with --listen", err)
+	}
+	l, err := assemble(ctx, p, o, rdb)
+	if err != nil {
+		return errors.Join(err, lis.Close())
+	}
+	defer func() { err = errors.Join(err, l.close()) }()
+	metrics, err := host.ServeMetrics(ctx, o.Metrics, p)
+	if err != nil {
+		return errors.Join(err, lis.Close())
+	}
+	defer func() { err = errors.Join(err, metrics.Close()) }()
+	p.Log.InfoContext(ctx, "serving", "address", lis.Addr().String(), "metrics", metrics.Addr(), "version", host.Version())
+	return p.Serve(ctx, lis, host.ServiceFunc(func(ctx context.Context) error {
+		return l.run(ctx, o, files, lis.Addr().String())
+	}))
+}
+
+// run deploys the files and keeps the line running until ctx ends.
+func (l *line) run(ctx context.Context, o Options, files []*pipelinev1.File, address string) error {
+	if len(files) == 0 {
+		if o.Ready != nil {
+			o.Ready(address)
+		}
+		<-ctx.Done()
+		return nil
+	}
+	r, err := l.gateway.Deploy(ctx, &gatewayv1.DeployRequest{Files: files})
+	if err != nil {
+		return fmt.Errorf("deploying %s: %w", o.Dir, err)
+	}
+	o.Deployed(r)
+	if compile.Failed(r.Problems) {
+		return ErrProblems
+	}
+	if _, err := l.gateway.Start(ctx, &gatewayv1.StartRequest{}); err != nil {
+		return fmt.Errorf("starting: %w", err)
+	}
+	if o.Ready != nil {
+		o.Ready(address)
+	}
+	<-ctx.Done()
+	return nil
+}
+
+// Read reads the files of a pipeline's folder.
+func Read(dir string) ([]*pipelinev1.File, error) {
+	text, err := os.ReadFile(filepath.Join(dir, compile.ConfigFile))
+	if err != nil {
+		return nil, fmt.Errorf("reading the configuration: %w; name the folder with --dir, or write one with: slipstream scaffold", err)
+	}
+	files := []*pipelinev1.File{{Path: compile.ConfigFile, Text: text}}
+	entries, err := os.ReadDir(filepath.Join(dir, compile.JobsFolder))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("reading the jobs: %w", err)
+	}
+	for _, e := range entries {
+		path := compile.JobsFolder + "/" + e.Name()
+		if e.IsDir() || !compile.IsJobFile(path) {
+			continue
+		}
+		text, err := os.ReadFile(filepath.Join(dir, path))
+		if err != nil {
+			return nil, fmt.Errorf("reading a job: %w", err)
+		}
+		files = append(files, &pipelinev1.File{Path: path, Text: text})
+	}
+	return files, nil
+}
+
+// sourceOf makes a client of the source connection. When the files do not say enough for that, Deployed is told why.
+func sourceOf(files []*pipelinev1.File, o Options) (*redis.Client, error) {
+	r := compile.Files("", files, secret.Resolve)
+	conn := r.Pipeline.GetConnections()[configfile.Source]
+	if conn == nil {
+		o.Deployed(&gatewayv1.DeployResponse{Problems: r.Problems})
+		return nil, ErrProblems
+	}
+	resolved, err := secret.Connection(conn)
+	if err != nil {
+		return nil, err
+	}
+	c, err := source.Parse(resolved)
+	if err != nil {
+		return nil, fmt.Errorf("connection %s: %w", conn.Name, err)
+	}
+	return c.Client(), nil
+}

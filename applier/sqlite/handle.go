@@ -72,6 +72,9 @@ func (h *handle) ready(ctx context.Context) error {
 	if h.conn != nil && os.SameFile(h.file, now) {
 		return nil
 	}
+	if now.IsDir() {
+		return schemaFault("%s is a folder", h.path).WithFix("set database to the path of the SQLite file")
+	}
 	h.shut()
 	name := url.URL{Scheme: "file", Path: h.path, RawQuery: "mode=rw"}
 	c, err := (&sqlite.Driver{}).Open(name.String())

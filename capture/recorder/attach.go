@@ -11,6 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"slipstream/capture/gap"
+	"slipstream/capture/resp"
 	"slipstream/capture/stream"
 	"slipstream/proto/keyspace"
 )
@@ -37,7 +38,6 @@ func (w *writer) attach(ctx context.Context, t *table) error {
 		}
 	}
 	w.table = t
-	w.touched = w.touched[:0]
 	fates, err := w.settle(ctx, before)
 	if err != nil {
 		return err
@@ -64,6 +64,11 @@ func (w *writer) attach(ctx context.Context, t *table) error {
 	w.attached, w.checked = true, now
 	if first || w.alive.IsZero() {
 		w.alive = now
+		var t transaction
+		t.command("HSET", keyspace.Recorder(w.n.pipeline), fieldAlive, strconv.FormatInt(now.UnixMilli(), 10))
+		if err := w.once(ctx, &t); err != nil {
+			return fmt.Errorf("leaving a sign of life: %w", err)
+		}
 	}
 	w.n.attached()
 	return nil
@@ -133,20 +138,32 @@ func (w *writer) fate(h stream.Header, s stream.Stream, selection string, before
 	return resumed, false
 }
 
-// create begins an incarnation of a stream, guarded by the lease.
+// create begins an incarnation of a stream, guarded by the lease. It must not wait: it may run while other entries do.
 func (w *writer) create(ctx context.Context, s stream.Stream, selection string) error {
 	since := w.next(time.Now().UnixMilli())
 	w.last = since.Next()
-	w.encoded, w.commands, w.ids = w.encoded[:0], 0, w.ids[:0]
-	w.touched = w.touched[:0]
+	var t transaction
 	for _, command := range stream.Creation(s, rand.Text(), since, selection) {
-		w.command(command...)
+		t.command(command...)
 	}
-	if _, err := w.send(ctx); err != nil {
+	if err := w.once(ctx, &t); err != nil {
 		return fmt.Errorf("creating stream %q: %w", s.Main, err)
 	}
 	w.known[s.Main] = since
 	return nil
+}
+
+// once sends a transaction that is given up when it fails.
+func (w *writer) once(ctx context.Context, t *transaction) error {
+	var refusal error
+	err := w.fence.transact(ctx, t.commands, t.encoded, func(_ int, in *resp.Reader) error {
+		err := in.Skip()
+		if resp.Refused(err) != "" {
+			refusal, err = err, nil
+		}
+		return err
+	})
+	return errors.Join(err, refusal)
 }
 
 // report opens a gap for the jobs of a fate: one for all where it is everybody's.

@@ -79,6 +79,8 @@ func (n *Notifications) setting(ctx context.Context) (setting string, ok bool, e
 	return setting, ok, nil
 }
 
+var errTurnedOff = errors.New("somebody turned keyspace events off")
+
 // stillEnabled finds out that somebody has turned events off.
 func (n *Notifications) stillEnabled(ctx context.Context) error {
 	setting, ok, err := n.setting(ctx)
@@ -86,7 +88,7 @@ func (n *Notifications) stillEnabled(ctx context.Context) error {
 		return err
 	}
 	if lacks := missingClasses(setting); lacks != "" {
-		return fmt.Errorf("somebody turned off keyspace events (%s is %q)", parameter, setting)
+		return fmt.Errorf("%w: %s is %q", errTurnedOff, parameter, setting)
 	}
 	return nil
 }

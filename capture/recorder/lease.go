@@ -44,6 +44,10 @@ func (e *takenError) Is(target error) bool { return target == errTaken }
 
 // acquire takes the lease, or finds that it is ours already, and begins to watch it. Fresh says that it was nobody's.
 func (f *fence) acquire(ctx context.Context) (fresh bool, err error) {
+	// What was watched before has been touched, by the loss or by the SET that follows.
+	if _, err := f.conn.Do(ctx, "UNWATCH"); err != nil {
+		return false, fmt.Errorf("watching the lease no more: %w", err)
+	}
 	v, err := f.conn.Do(ctx, "SET", f.key, f.token, "NX", "PX", strconv.FormatInt(f.ttl.Milliseconds(), 10))
 	if err != nil {
 		return false, fmt.Errorf("taking the lease: %w", err)

@@ -13,7 +13,6 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"slipstream/capture/gap"
-	"slipstream/capture/resp"
 	"slipstream/capture/source"
 	"slipstream/capture/stream"
 	"slipstream/proto/flow"
@@ -53,9 +52,8 @@ type Notifications struct {
 	src      *redis.Client // source
 	store    *stream.Store
 
-	plan    atomic.Pointer[Plan]
-	replan  chan struct{} // capacity 1
-	started atomic.Int64  // sessions begun
+	plan   atomic.Pointer[Plan]
+	replan chan struct{} // capacity 1
 
 	// Of the goroutine in Run.
 	sessions int
@@ -189,6 +187,11 @@ func (n *Notifications) waits(code string, err error) {
 	n.change(context.Background(), reason, func(*state) {})
 }
 
+// broke notes that the subscription is over.
+func (n *Notifications) broke(err error) {
+	n.change(context.Background(), err.Error(), func(s *state) { s.connected, s.broke = false, err.Error() })
+}
+
 func (n *Notifications) lastReason() string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -226,24 +229,6 @@ func (n *Notifications) openGap(ctx context.Context, g gap.Gap) error {
 // pauses is the waiting between attempts to write what the server refuses; the lease outlives each of them.
 func (n *Notifications) pauses() flow.Backoff {
 	return flow.Backoff{Base: 20 * time.Millisecond, Max: n.Lease / 4}
-}
-
-// dialStreams opens a connection to where the streams are, trying until ctx ends or the lease must be gone.
-func (n *Notifications) dialStreams(ctx context.Context) (*resp.Conn, error) {
-	until := time.Now().Add(n.Lease)
-	pause := n.pauses()
-	for {
-		conn, err := n.Streams.Dial(ctx)
-		if err == nil {
-			return conn, nil
-		}
-		if ctx.Err() != nil || time.Now().After(until) {
-			return nil, err
-		}
-		if err := sleep(ctx, pause.Next()); err != nil {
-			return nil, err
-		}
-	}
 }
 
 func (n *Notifications) leaseKey() string { return keyspace.Lease(n.pipeline, "recorder") }

@@ -78,7 +78,7 @@ func (r *rig) start(change ...func(*recorder.Config)) *running {
 	r.t.Helper()
 	c := recorder.Config{
 		Pipeline: "p", Instance: "one", Source: r.config, Gaps: r.gaps, Beat: 50 * time.Millisecond, Lease: 2 * time.Second,
-		Log: slog.New(slog.DiscardHandler),
+		Log: slog.New(slog.NewTextHandler(testWriter{r.t}, nil)),
 	}
 	for _, f := range change {
 		f(&c)
@@ -190,4 +190,12 @@ func (r *rig) causes() []string {
 		causes = append([]string{strings.TrimSuffix(g.Cause+" "+g.Job, " ")}, causes...)
 	}
 	return causes
+}
+
+// testWriter shows the recorder's log when a test fails.
+type testWriter struct{ t testing.TB }
+
+func (w testWriter) Write(line []byte) (int, error) {
+	w.t.Logf("%s", line)
+	return len(line), nil
 }

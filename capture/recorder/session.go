@@ -74,11 +74,13 @@ func (n *Notifications) session(ctx context.Context, token string) (err error) {
 		tables: map[string]*table{}, extra: map[string]*event{},
 	}
 	var group errgroup.Group
-	var broke error
 	group.Go(func() error { // reads; ends with its connection, which ends with ctx
 		defer s.queue.close()
-		broke = s.read(ctx)
-		cancel(broke)
+		err := s.read(ctx)
+		if ctx.Err() == nil {
+			n.broke(err)
+		}
+		cancel(err)
 		return nil
 	})
 	group.Go(func() error { // asks
@@ -100,11 +102,10 @@ func (n *Notifications) session(ctx context.Context, token string) (err error) {
 		return err
 	})
 	err = group.Wait()
-	var taken *takenError
-	if errors.As(err, &taken) {
-		return err
+	if cause := context.Cause(ctx); !errors.Is(err, cause) && !errors.Is(err, errTaken) {
+		err = errors.Join(cause, err)
 	}
-	return errors.Join(context.Cause(ctx), err)
+	return err
 }
 
 // planned waits for a plan.
@@ -154,7 +155,7 @@ func (w *writer) run(ctx context.Context, q *queue) error {
 			return context.Cause(ctx)
 		}
 		if time.Since(w.renewed) >= w.n.Lease/4 {
-			w.encoded, w.commands, w.ids, w.touched = w.encoded[:0], 0, w.ids[:0], w.touched[:0]
+			w.tx.reset(0)
 			if _, err := w.send(ctx); err != nil {
 				return err
 			}
@@ -227,6 +228,7 @@ func (s *subscription) control(ctx context.Context, plan *Plan) error {
 	}
 	beat := time.NewTicker(s.n.Beat)
 	defer beat.Stop()
+	checked := time.Now()
 	for beats := 1; ; {
 		select {
 		case <-ctx.Done():
@@ -239,10 +241,17 @@ func (s *subscription) control(ctx context.Context, plan *Plan) error {
 				}
 			}
 		case <-beat.C:
-			if err := s.check(ctx, beats); err != nil {
+			payload := beatPayload(time.Now())
+			err := s.check(ctx, beats)
+			switch {
+			case err == nil:
+				checked = time.Now()
+			case errors.Is(err, errTurnedOff) || time.Since(checked) > s.n.Source.Timeout:
 				return err
+			default: // a broken connection of the client is not the subscription's; but nothing is vouched for
+				payload = "unchecked"
 			}
-			out.Command("PING", beatPayload(time.Now()))
+			out.Command("PING", payload)
 			if err := out.Flush(); err != nil {
 				return fmt.Errorf("sending a beat: %w", err)
 			}

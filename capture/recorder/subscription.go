@@ -99,7 +99,7 @@ func (s *subscription) pong(payload string) error {
 	}
 	s.mu.Lock()
 	t := s.tables[payload]
-	s.mu.Unlock()
+	s.mu.Unlock() // what is not waited for is a PING that vouches for nothing
 	if t != nil {
 		s.table = t
 		s.queue.attach(t)

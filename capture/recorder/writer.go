@@ -31,14 +31,8 @@ type writer struct {
 	renewed  time.Time
 	checked  time.Time
 
-	encoded  []byte
-	commands int
-	touched  []touch
-	ids      []stream.ID
+	tx transaction
 }
-
-// touch is what a transaction does to a stream.
-type touch struct{ first, last stream.ID }
 
 // next gives an ID for something received at ms.
 func (w *writer) next(ms int64) stream.ID {
@@ -50,57 +44,16 @@ func (w *writer) next(ms int64) stream.ID {
 	return id
 }
 
-func (w *writer) arg(b []byte) {
-	w.encoded = append(w.encoded, '$')
-	w.encoded = strconv.AppendInt(w.encoded, int64(len(b)), 10)
-	w.encoded = append(w.encoded, '\r', '\n')
-	w.encoded = append(w.encoded, b...)
-	w.encoded = append(w.encoded, '\r', '\n')
-}
-
-func (w *writer) command(args ...string) {
-	w.encoded = append(w.encoded, '*')
-	w.encoded = strconv.AppendInt(w.encoded, int64(len(args)), 10)
-	w.encoded = append(w.encoded, '\r', '\n')
-	for _, a := range args {
-		w.encoded = append(w.encoded, '$')
-		w.encoded = strconv.AppendInt(w.encoded, int64(len(a)), 10)
-		w.encoded = append(w.encoded, '\r', '\n')
-		w.encoded = append(w.encoded, a...)
-		w.encoded = append(w.encoded, '\r', '\n')
-	}
-	w.commands++
-}
-
 // encode turns entries into commands: an XADD each, then the header of each stream touched.
 func (w *writer) encode(b *batch, only []int) {
-	w.encoded, w.commands, w.ids = w.encoded[:0], 0, w.ids[:0]
-	w.touched = append(w.touched[:0], make([]touch, len(w.table.streams))...)
-	var text [48]byte
+	tx := &w.tx
+	tx.reset(len(w.table.streams))
 	add := func(e *pending) {
-		id := w.next(e.ms)
-		w.ids = append(w.ids, id)
-		t := &w.touched[e.stream]
-		if t.first.IsZero() {
-			t.first = id
-		}
-		t.last = id
-		w.encoded = append(w.encoded, "*10\r\n$4\r\nXADD\r\n"...)
-		main := w.table.streams[e.stream].Main
-		w.encoded = append(w.encoded, '$')
-		w.encoded = strconv.AppendInt(w.encoded, int64(len(main)), 10)
-		w.encoded = append(w.encoded, '\r', '\n')
-		w.encoded = append(w.encoded, main...)
-		// A stream that vanished is not to come back unnoticed.
-		w.encoded = append(w.encoded, "\r\n$10\r\nNOMKSTREAM\r\n"...)
-		w.arg(id.Append(text[:0]))
+		fields := e.event.fields
 		if e.created {
-			w.encoded = append(w.encoded, e.event.created...)
-		} else {
-			w.encoded = append(w.encoded, e.event.fields...)
+			fields = e.event.created
 		}
-		w.arg(b.keys[e.from:e.to])
-		w.commands++
+		tx.entry(int(e.stream), w.table.streams[e.stream].Main, w.next(e.ms), fields, b.keys[e.from:e.to])
 	}
 	if only == nil {
 		for i := range b.entries {
@@ -111,13 +64,13 @@ func (w *writer) encode(b *batch, only []int) {
 			add(&b.entries[i])
 		}
 	}
-	for i, t := range w.touched {
-		if !t.first.IsZero() {
-			w.command("HSET", w.table.streams[i].Header, keyspace.FieldLast, t.last.String())
+	for i, last := range tx.touched {
+		if !last.IsZero() {
+			tx.command("HSET", w.table.streams[i].Header, keyspace.FieldLast, last.String())
 		}
 	}
 	if !b.beat.IsZero() {
-		w.command("HSET", keyspace.Recorder(w.n.pipeline), fieldAlive, strconv.FormatInt(b.beat.UnixMilli(), 10))
+		tx.command("HSET", keyspace.Recorder(w.n.pipeline), fieldAlive, strconv.FormatInt(b.beat.UnixMilli(), 10))
 	}
 }
 
@@ -218,8 +171,8 @@ func (w *writer) send(ctx context.Context) ([]int, error) {
 // attempt sends the transaction once.
 func (w *writer) attempt(ctx context.Context) ([]int, error) {
 	var lost []int
-	entries := len(w.ids)
-	err := w.fence.transact(ctx, w.commands, w.encoded, func(i int, in *resp.Reader) error {
+	entries := w.tx.entries
+	err := w.fence.transact(ctx, w.tx.commands, w.tx.encoded, func(i int, in *resp.Reader) error {
 		if i >= entries {
 			return ignoreRefusal(in.Skip())
 		}
@@ -248,9 +201,9 @@ func ignoreRefusal(err error) error {
 
 // remember notes what the streams hold now.
 func (w *writer) remember() {
-	for i, t := range w.touched {
-		if !t.first.IsZero() {
-			w.known[w.table.streams[i].Main] = t.last
+	for i, last := range w.tx.touched {
+		if !last.IsZero() {
+			w.known[w.table.streams[i].Main] = last
 		}
 	}
 }
@@ -278,12 +231,26 @@ func (w *writer) regain(ctx context.Context) error {
 }
 
 // reconnect finds the server again and tells whether the transaction that was under way took place: its entries are in
-// the streams or none of them is.
+// the streams or none of them is. It tries for as long as the lease may still be ours.
 func (w *writer) reconnect(ctx context.Context) (took bool, err error) {
+	until := time.Now().Add(w.n.Lease)
+	pause := w.n.pauses()
+	for {
+		took, err = w.look(ctx)
+		if err == nil || resp.Refused(err) != "" || errors.Is(err, errTaken) || time.Now().After(until) {
+			return took, err
+		}
+		if err := sleep(ctx, pause.Next()); err != nil {
+			return false, err
+		}
+	}
+}
+
+func (w *writer) look(ctx context.Context) (took bool, err error) {
 	if err := w.fence.conn.Close(); err != nil {
 		return false, err
 	}
-	conn, err := w.n.dialStreams(ctx)
+	conn, err := w.n.Streams.Dial(ctx)
 	if err != nil {
 		return false, err
 	}
@@ -291,15 +258,15 @@ func (w *writer) reconnect(ctx context.Context) (took bool, err error) {
 	if err := w.regain(ctx); err != nil {
 		return false, err
 	}
-	for i, t := range w.touched {
-		if t.first.IsZero() {
+	for i, last := range w.tx.touched {
+		if last.IsZero() {
 			continue
 		}
 		h, err := w.n.store.Header(ctx, w.table.streams[i])
 		if err != nil {
 			return false, err
 		}
-		if took = !h.Last.Less(t.last); took {
+		if took = !h.Last.Less(last); took {
 			w.remember()
 		}
 		return took, nil

@@ -192,7 +192,6 @@ func (c *Config) options() *redis.Options {
 		Addr: c.Addr(), Username: c.User, Password: c.Password, DB: c.Database,
 		Protocol: 2, ClientName: clientName, DisableIdentity: true,
 		DialTimeout: c.ConnectTimeout, ReadTimeout: c.Timeout, WriteTimeout: c.Timeout, ContextTimeoutEnabled: true,
-		MaxRetries:      -1, // those who call know whether to try again
 		ConnMaxIdleTime: c.HealthCheck, TLSConfig: c.TLS,
 	}
 	o.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {

@@ -1,0 +1,103 @@
+package engine_test
+
+import (
+	"strings"
+	"testing"
+
+	pipelinev1 "slipstream/proto/slipstream/pipeline/v1"
+)
+
+// What a check finds, with what the user is to do about it.
+func TestCheck(t *testing.T) {
+	const (
+		failure = pipelinev1.Severity_SEVERITY_ERROR
+		warning = pipelinev1.Severity_SEVERITY_WARNING
+	)
+	tests := []struct {
+		name     string
+		args     []string
+		change   func(*pipelinev1.Pipeline)
+		severity pipelinev1.Severity // 0: nothing is found
+		message  string
+		fix      string
+		where    string // job path, or connection
+	}{
+		{"all is well", nil, func(*pipelinev1.Pipeline) {}, 0, "", "", ""},
+		{"no source", nil, func(p *pipelinev1.Pipeline) { delete(p.Connections, "source") }, failure, "connections.source is missing", "type redis", "source"},
+		{"unreachable", nil, func(p *pipelinev1.Pipeline) { p.Connections["source"].Port = "1" }, failure, "refused", "server runs", "source"},
+		{"a reference to nothing", nil, func(p *pipelinev1.Pipeline) {
+			p.Connections["source"].Password = "${env:SLIPSTREAM_TEST_NO_SUCH_VARIABLE}"
+		}, failure, "SLIPSTREAM_TEST_NO_SUCH_VARIABLE", "reference", "source"},
+		{"a port that is none", nil, func(p *pipelinev1.Pipeline) { p.Connections["source"].Port = "many" }, failure, "port", "", "source"},
+		{"password asked for", []string{"--requirepass", "secret"}, func(*pipelinev1.Pipeline) {}, failure, "NOAUTH", "password", "source"},
+		{"json without the module", nil, func(p *pipelinev1.Pipeline) { p.Jobs[0].Source.Types = []string{"json"} }, failure, "no JSON commands", "module", "source.redis.types"},
+		{
+			"everything may be evicted", []string{"--maxmemory-policy", "allkeys-lru"},
+			func(*pipelinev1.Pipeline) {}, failure, "allkeys-lru", "connections.streams", "source",
+		},
+		{
+			"events may not be turned on", []string{"--rename-command", "CONFIG", ""},
+			func(*pipelinev1.Pipeline) {}, warning, "does not tell", `notify-keyspace-events "Kghdxe$"`, "source",
+		},
+		{"our own keys", nil, func(p *pipelinev1.Pipeline) { p.Jobs[0].Source.KeyPattern = "slipstream:*" }, failure, "never captured", "application", "source.redis.key_pattern"},
+		{"no pattern", nil, func(p *pipelinev1.Pipeline) { p.Jobs[0].Source.KeyPattern = "" }, failure, "missing", "emp:*", "source.redis.key_pattern"},
+		{"a command that is never seen", nil, func(p *pipelinev1.Pipeline) { p.Jobs[0].Source.ExcludeCommands = []string{"unlink"} }, warning, "unlink", "del", "source.redis.exclude_commands"},
+		{"no output", nil, func(p *pipelinev1.Pipeline) { p.Jobs[0].Outputs = nil }, failure, "writes nowhere", "output", "output"},
+		{"a stream of ours", nil, func(p *pipelinev1.Pipeline) { p.Jobs[0].Source.Stream = "slipstream:x" }, failure, "own", "application", "source.redis.stream"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			h := newHouse(t, tt.args...)
+			tt.change(h.spec)
+			e, stop := h.engine("one")
+			got := e.Check(t.Context(), h.spec)
+			stop()
+			if tt.severity == 0 {
+				if len(got.Problems) != 0 || !strings.Contains(got.Server, " ") {
+					t.Errorf("server %q, problems %v", got.Server, got.Problems)
+				}
+				return
+			}
+			if len(got.Problems) != 1 {
+				t.Fatalf("%d problems, want one: %v", len(got.Problems), got.Problems)
+			}
+			p := got.Problems[0]
+			if p.Severity != tt.severity || !strings.Contains(p.Message, tt.message) || !strings.Contains(p.Fix, tt.fix) {
+				t.Errorf("problem %v", p)
+			}
+			if p.Path != tt.where && p.Connection != tt.where {
+				t.Errorf("problem at path %q, connection %q; want %q", p.Path, p.Connection, tt.where)
+			}
+			if strings.Contains(p.String(), "secret") {
+				t.Errorf("a secret leaks: %v", p)
+			}
+		})
+	}
+}
+
+// Every problem is found in one check.
+func TestCheckFindsAll(t *testing.T) {
+	h := newHouse(t, "--maxmemory-policy", "allkeys-lru")
+	h.spec.Jobs = append(h.spec.Jobs, job("docs", "target"))
+	h.spec.Jobs[0].Outputs = nil
+	h.spec.Jobs[1].Source.Types = []string{"json"}
+	e, stop := h.engine("one")
+	defer stop()
+	if got := e.Check(t.Context(), h.spec); len(got.Problems) != 3 {
+		t.Errorf("%d problems, want 3: %v", len(got.Problems), got.Problems)
+	}
+}
+
+// A check changes nothing on the source.
+func TestCheckLeavesTheSettingAlone(t *testing.T) {
+	h := newHouse(t, "--notify-keyspace-events", "Ex")
+	e, stop := h.engine("one")
+	defer stop()
+	if got := e.Check(t.Context(), h.spec); len(got.Problems) != 0 {
+		t.Errorf("problems %v", got.Problems)
+	}
+	values, err := h.rdb.ConfigGet(t.Context(), "notify-keyspace-events").Result()
+	if v := values["notify-keyspace-events"]; err != nil || len(v) != 2 || !strings.Contains(v, "E") || !strings.Contains(v, "x") {
+		t.Errorf("setting is %q now, %v", v, err)
+	}
+}

@@ -117,6 +117,7 @@ func (f *fixture) engine(t testing.TB, dialect applier.Dialect) *engine.Engine {
 	t.Helper()
 	e, err := engine.New(dialect, engine.Options{
 		Log: slog.New(slog.DiscardHandler), ShortestPause: 5 * time.Millisecond, ReferenceWait: 400 * time.Millisecond,
+		HoldOpen: 100 * time.Millisecond,
 	})
 	if err != nil {
 		t.Fatalf("making an engine: %v", err)

@@ -15,6 +15,7 @@ var rejectCases = []testCase{
 	{"each output on its own", perOutputCase},
 	{"commit follows Stored", holdCase},
 	{"a held batch without rejects of ours", heldEmptyCase},
+	{"rejects that take long to store hold nobody up", slowStoreCase},
 	{"a stream that ends before Stored wrote nothing", crashBeforeStoredCase},
 	{"a commit lost after Stored is made again without asking again", lostAfterStoredCase},
 }
@@ -148,6 +149,22 @@ func heldEmptyCase(t *testing.T, f *fixture) {
 	c.store(1)
 	c.settle(1)
 	f.wantRows(t, db, "people", personColumns, "a|A|1")
+}
+
+func slowStoreCase(t *testing.T, f *fixture) {
+	db, slow := f.people(t)
+	slow.manual = true
+	slow.send(batch(1, table(0).upsert(0, "a", "of the slow", "1").upsert(1, "b", "B", "many")))
+	if r := slow.refused(); len(r) != 1 {
+		t.Fatalf("rejects: %v", r)
+	}
+	other := f.openWith(t, db, f.Dialect, job(out("people", "*id", "name", "age")), 1)
+	other.apply(batch(1, table(0).upsert(0, "a", "of the other", "2")))
+	f.wantRows(t, db, "people", personColumns, "a|of the other|2")
+	slow.store(1)
+	slow.settle(1)
+	slow.none()
+	f.wantRows(t, db, "people", personColumns, "a|of the slow|1")
 }
 
 func crashBeforeStoredCase(t *testing.T, f *fixture) {

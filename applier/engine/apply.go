@@ -23,8 +23,9 @@ type attempt struct {
 	refused  refused // records left out, with the reason
 	isolate  bool    // write under savepoints and find the rows that fail
 	attempts uint32
-	stored   int  // number of rejects that were sent and stored
 	sent     bool // Rejects went out; they do so once
+	count    int  // how many of them
+	stored   bool // and are dead letters now
 	bound    bool // the tables were known: what fails now failed in a transaction
 
 	steps   []step
@@ -153,8 +154,11 @@ func (l *lane) try(ctx context.Context, a *attempt) error {
 		err = l.hold(ctx, txn, a, &start)
 	}
 	if err != nil {
-		if rerr := txn.Rollback(); rerr != nil {
-			l.log.WarnContext(ctx, "rolling back", slog.Any("error", rerr))
+		l.rollback(ctx, txn)
+		if errors.Is(err, errSlow) { // without the locks, as long as it takes; then once more
+			if err = l.awaitStored(ctx, a.batch.Sequence, nil); err == nil {
+				a.stored, err = true, errAgain
+			}
 		}
 		return err
 	}
@@ -166,11 +170,15 @@ func (l *lane) try(ctx context.Context, a *attempt) error {
 	span.End()
 	a.took = time.Since(start)
 	if err != nil {
-		if rerr := txn.Rollback(); rerr != nil {
-			l.log.WarnContext(ctx, "rolling back", slog.Any("error", rerr))
-		}
+		l.rollback(ctx, txn)
 	}
 	return err
+}
+
+func (l *lane) rollback(ctx context.Context, txn applier.Txn) {
+	if err := txn.Rollback(); err != nil {
+		l.log.WarnContext(ctx, "rolling back", slog.Any("error", err))
+	}
 }
 
 // write writes the steps, as a whole or, once that has failed, so that bad rows are found.
@@ -191,41 +199,48 @@ type final struct{ error }
 
 func (e *final) Unwrap() error { return e.error }
 
+// errSlow says that Stored did not come soon.
+var errSlow = errors.New("rejects are not stored yet")
+
 // hold is the first of the two steps in which a batch with rejects commits (design D9): they go up the hop, and only
-// when capture has stored them the commit may follow. The transaction stays open meanwhile.
+// when capture has stored them the commit may follow. The transaction stays open meanwhile, but not for long.
 func (l *lane) hold(ctx context.Context, txn applier.Txn, a *attempt, start *time.Time) error {
 	n := a.refused.count()
-	if n == 0 && !a.batch.Hold {
+	switch {
+	case n == 0 && !a.batch.Hold:
+		return nil
+	case a.sent && n != a.count:
+		return &final{fault.Errorf(flowv1.FaultClass_FAULT_CLASS_CONFLICT,
+			"batch %d: %d records were rejected before, now it is %d", a.batch.Sequence, a.count, n)}
+	case !a.sent:
+		// What was deferred to the commit must fail now: after this, no reject can be added.
+		if err := txn.Try(ctx, func() error { return nil }); err != nil {
+			return err
+		}
+		if err := l.recv.Rejects(l.rejects(a)); err != nil {
+			return err
+		}
+		a.sent, a.count = true, n
+	}
+	if a.stored {
 		return nil
 	}
-	if a.sent {
-		if n == a.stored {
-			return nil
-		}
-		return &final{fault.Errorf(flowv1.FaultClass_FAULT_CLASS_CONFLICT,
-			"batch %d: %d records were rejected and stored, now it is %d", a.batch.Sequence, a.stored, n)}
-	}
-	// What was deferred to the commit must fail now: after this, no reject can be added.
-	if err := txn.Try(ctx, func() error { return nil }); err != nil {
-		return err
-	}
-	if err := l.recv.Rejects(l.rejects(a)); err != nil {
-		return err
-	}
 	asked := time.Now()
-	if err := l.awaitStored(ctx, a.batch.Sequence); err != nil {
+	if err := l.awaitStored(ctx, a.batch.Sequence, time.After(l.engine.holdOpen)); err != nil {
 		return err
 	}
 	*start = start.Add(time.Since(asked)) // the target did not take that time
-	a.sent, a.stored = true, n
+	a.stored = true
 	return nil
 }
 
-// awaitStored waits until capture has stored the rejects of a batch.
-func (l *lane) awaitStored(ctx context.Context, batch uint64) error {
+// awaitStored waits until capture has stored the rejects of a batch, or limit comes first.
+func (l *lane) awaitStored(ctx context.Context, batch uint64, limit <-chan time.Time) error {
 	var sequence uint64
 	select {
 	case sequence = <-l.stored:
+	case <-limit:
+		return errSlow
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	case <-l.eof:

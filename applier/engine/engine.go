@@ -18,7 +18,8 @@
 //
 // A record is rejected an output at a time: if one row of a foreach does not fit, none of the record's rows of that
 // output are written, and its other outputs are. A batch with rejects, or one that the transformer holds, commits only
-// after capture said Stored (G2). If the stream ends before that, nothing was written. A Drain does not cut that short:
+// after capture said Stored (G2); if that takes long, the transaction is rolled back and made again afterwards. If the
+// stream ends before that, nothing was written. A Drain does not cut that short:
 // what was received is settled first.
 //
 // Folding keeps the last operation on a target row. A delete followed by an upsert in one batch is an upsert: columns
@@ -54,6 +55,9 @@ type Options struct {
 	Tracing trace.TracerProvider
 	// ReferenceWait is how long a lane waits for rows that others refer to. Default 30s; negative: not at all.
 	ReferenceWait time.Duration
+	// HoldOpen is how long a transaction stays open while its rejects are being stored. After that it is rolled back, so
+	// that a capture that hangs keeps no locks in the target, and made again once they are stored. Default 2s.
+	HoldOpen time.Duration
 	// ShortestPause is the first pause after a failure; it doubles up to applier.on_failed_retry_interval. Default 100ms.
 	ShortestPause time.Duration
 }
@@ -68,6 +72,7 @@ type Engine struct {
 
 	referenceWait time.Duration
 	shortestPause time.Duration
+	holdOpen      time.Duration
 
 	readers sync.WaitGroup // the goroutine of each lane that receives
 }
@@ -80,6 +85,7 @@ func New(dialect applier.Dialect, o Options) (*Engine, error) {
 		targets:       newTargets(dialect),
 		referenceWait: o.ReferenceWait,
 		shortestPause: o.ShortestPause,
+		holdOpen:      o.HoldOpen,
 	}
 	if e.log == nil {
 		e.log = slog.Default()
@@ -94,6 +100,9 @@ func New(dialect applier.Dialect, o Options) (*Engine, error) {
 	}
 	if e.shortestPause <= 0 {
 		e.shortestPause = 100 * time.Millisecond
+	}
+	if e.holdOpen <= 0 {
+		e.holdOpen = 2 * time.Second
 	}
 	var err error
 	if e.metrics, err = newMetrics(o.Metrics); err != nil {

@@ -10,8 +10,8 @@ import (
 	flowv1 "slipstream/proto/slipstream/flow/v1"
 )
 
-// errAgain says that records were refused: the batch is to be written without them.
-var errAgain = errors.New("records were refused")
+// errAgain says that the batch is to be written once more, as it is now known: without the records that were refused.
+var errAgain = errors.New("once more")
 
 // missing is a row that the target refuses because of another row: one that is not there, or still is.
 type missing struct {

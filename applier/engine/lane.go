@@ -191,7 +191,7 @@ func (l *lane) ended(ctx context.Context, err error) error {
 	if cause := context.Cause(ctx); cause != nil {
 		err = cause
 	}
-	l.log.InfoContext(ctx, "lane ended", slog.Any("reason", err))
+	l.log.InfoContext(ctx, "lane ended", slog.String("class", fault.ClassName(fault.Class(err))))
 	return err
 }
 

@@ -32,11 +32,13 @@ func TestCheck(t *testing.T) {
 		{"password asked for", []string{"--requirepass", "secret"}, func(*pipelinev1.Pipeline) {}, failure, "NOAUTH", "password", "source"},
 		{"json without the module", nil, func(p *pipelinev1.Pipeline) { p.Jobs[0].Source.Types = []string{"json"} }, failure, "no JSON commands", "module", "source.redis.types"},
 		{
-			"everything may be evicted", []string{"--maxmemory-policy", "allkeys-lru"},
+			"everything may be evicted",
+			[]string{"--maxmemory-policy", "allkeys-lru"},
 			func(*pipelinev1.Pipeline) {}, failure, "allkeys-lru", "connections.streams", "source",
 		},
 		{
-			"events may not be turned on", []string{"--rename-command", "CONFIG", ""},
+			"events may not be turned on",
+			[]string{"--rename-command", "CONFIG", ""},
 			func(*pipelinev1.Pipeline) {}, warning, "does not tell", `notify-keyspace-events "Kghdxe$"`, "source",
 		},
 		{"our own keys", nil, func(p *pipelinev1.Pipeline) { p.Jobs[0].Source.KeyPattern = "slipstream:*" }, failure, "never captured", "application", "source.redis.key_pattern"},

@@ -42,11 +42,13 @@ func TestDecide(t *testing.T) {
 		{"new row, load if empty", &flowv1.Opened{}, ifEmpty, fresh, "", true, true, "live"},
 		{
 			"continues", &flowv1.Opened{Position: at(30, 20), State: known("now", "live")}, always,
-			stream.Position{Main: stream.ID{Ms: 30}, Side: stream.ID{Ms: 20}}, "", false, false, "live",
+			stream.Position{Main: stream.ID{Ms: 30}, Side: stream.ID{Ms: 20}},
+			"", false, false, "live",
 		},
 		{
 			"continues a load after a crash", &flowv1.Opened{Position: at(30, 20), State: known("now", "loading:x")}, always,
-			stream.Position{Main: stream.ID{Ms: 30}, Side: stream.ID{Ms: 20}}, "", false, false, "loading:x",
+			stream.Position{Main: stream.ID{Ms: 30}, Side: stream.ID{Ms: 20}},
+			"", false, false, "loading:x",
 		},
 		{"at both borders", &flowv1.Opened{Position: at(20, 5), State: known("now", "live")}, none, stream.Position{Main: stream.ID{Ms: 20}, Side: stream.ID{Ms: 5}}, "", false, false, "live"},
 		{"at the end", &flowv1.Opened{Position: at(90, 50), State: known("now", "live")}, none, stream.Position{Main: stream.ID{Ms: 90}, Side: stream.ID{Ms: 50}}, "", false, false, "live"},

@@ -33,8 +33,8 @@ type Record struct {
 	// Known says, of a deleted partial record, that Root is the value before the delete: a field that is missing there
 	// is missing for good, and not just unknown.
 	Known bool
-	// Seed names the change, the same in each attempt (design D5).
-	Seed string
+	// Seed names the change, the same in each attempt (design D5). It is asked for only where something is drawn.
+	Seed func() string
 	// Now is when the change was recorded.
 	Now time.Time
 
@@ -45,7 +45,7 @@ type Record struct {
 func (r *Record) Env(draws bool, place string) eval.Env {
 	env := eval.Env{Now: r.Now}
 	if draws {
-		env.Seed = r.Seed + "\x00" + place
+		env.Seed = r.Seed() + "\x00" + place
 	}
 	return env
 }

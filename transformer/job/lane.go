@@ -19,11 +19,14 @@ type Lane struct {
 
 	mu     sync.Mutex
 	runner expression.Runner
-	free   []*Result
 	// Of the batch at hand, kept for their memory: the plan of each output (row) for each shape (column), the last for
 	// deletes.
 	plans [][]plan
 	hash  row.Hash
+	names shapeNames
+
+	freeMu sync.Mutex // apart from mu, so that nothing settled waits for a batch that is transformed
+	free   []*Result
 }
 
 // plan is a plan and whether it belongs to the batch at hand.
@@ -47,6 +50,7 @@ func (l *Lane) Run(b *changev1.Batch) *Result {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	r := l.result(b)
+	l.names = append(l.names[:0], make(shapeNames, len(b.GetShapes()))...)
 	for _, plans := range l.plans {
 		for i := range plans {
 			plans[i].made = false
@@ -103,7 +107,7 @@ func (l *Lane) plan(output int, b *changev1.Batch, c *changev1.Change) row.Plan 
 
 // transform makes the record of a change, runs the blocks, and writes the rows.
 func (l *Lane) transform(r *Result, i uint32, c *changev1.Change) {
-	rec, kept, failure := l.record(r.batch, c)
+	rec, kept, failure := l.record(r.batch, c, l.names)
 	switch {
 	case failure != nil:
 		r.opcodes[i] = rejected
@@ -123,8 +127,8 @@ func (l *Lane) transform(r *Result, i uint32, c *changev1.Change) {
 }
 
 // record builds and transforms the record of a change. Its key fields must have been cut.
-func (l *Lane) record(b *changev1.Batch, c *changev1.Change) (rec *block.Record, kept bool, failed *row.Error) {
-	rec, err := l.program.build(b, c, l.hash.Cut)
+func (l *Lane) record(b *changev1.Batch, c *changev1.Change, names shapeNames) (rec *block.Record, kept bool, failed *row.Error) {
+	rec, err := l.program.build(b, c, names, l.hash.Cut)
 	if err != nil {
 		return nil, false, &row.Error{Class: row.Validation, Err: err}
 	}
@@ -153,10 +157,8 @@ func (p *Program) opcode(rec *block.Record, c *changev1.Change) string {
 
 // result is an empty result for a batch, made of an old one where there is one.
 func (l *Lane) result(b *changev1.Batch) *Result {
-	var r *Result
-	if n := len(l.free); n > 0 {
-		r, l.free = l.free[n-1], l.free[:n-1]
-	} else {
+	r := l.reuse()
+	if r == nil {
 		r = &Result{lane: l, Rows: &applierv1.RowBatch{}}
 		for _, o := range l.program.outputs {
 			r.tables = append(r.tables, row.NewTable(o))
@@ -168,5 +170,18 @@ func (l *Lane) result(b *changev1.Batch) *Result {
 	} else {
 		r.opcodes = make([]byte, n)
 	}
+	return r
+}
+
+// reuse takes a result that was released, nil where there is none.
+func (l *Lane) reuse() *Result {
+	l.freeMu.Lock()
+	defer l.freeMu.Unlock()
+	n := len(l.free)
+	if n == 0 {
+		return nil
+	}
+	r := l.free[n-1]
+	l.free = l.free[:n-1]
 	return r
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"time"
+	"unicode/utf8"
 
 	changev1 "slipstream/proto/slipstream/change/v1"
 
@@ -70,7 +71,7 @@ func check(b *changev1.Batch, c *changev1.Change) error {
 
 // value builds the value of a change: a hash as a flat object of strings, a JSON document as its root object. It is null
 // on a delete.
-func value(b *changev1.Batch, c *changev1.Change) (map[string]any, error) {
+func value(b *changev1.Batch, c *changev1.Change, names shapeNames) (map[string]any, error) {
 	if c.GetOp() == changev1.Op_OP_DELETE {
 		return nil, nil
 	}
@@ -81,14 +82,37 @@ func value(b *changev1.Batch, c *changev1.Change) (map[string]any, error) {
 		}
 		return root, nil
 	}
-	fields := b.GetShapes()[c.GetShape()].GetFields()
+	fields := names.of(b, int(c.GetShape()))
 	hash := make(map[string]any, len(fields)+2)
+	values := string(c.GetValues()) // one copy, which the strings of the record share
 	start := uint32(0)
 	for i, end := range c.GetEnds() {
-		hash[row.Text(fields[i])] = row.Text(c.Values[start:end])
+		if text := values[start:end]; utf8.ValidString(text) {
+			hash[fields[i]] = text
+		} else {
+			hash[fields[i]] = row.Text(c.Values[start:end])
+		}
 		start = end
 	}
 	return hash, nil
+}
+
+// shapeNames are the field names of a batch's shapes as records have them, made when first asked for.
+type shapeNames [][]string
+
+func (s shapeNames) of(b *changev1.Batch, shape int) []string {
+	if shape < len(s) && s[shape] != nil {
+		return s[shape]
+	}
+	fields := b.GetShapes()[shape].GetFields()
+	names := make([]string, len(fields))
+	for i, field := range fields {
+		names[i] = row.Text(field)
+	}
+	if shape < len(s) {
+		s[shape] = names
+	}
+	return names
 }
 
 // object decodes JSON whose root, if it is no object, becomes the member value (spec 1.6).
@@ -104,8 +128,8 @@ func object(document []byte) (map[string]any, error) {
 }
 
 // build makes the record of a change, once for all outputs. Cut are the fields cut from its key.
-func (p *Program) build(b *changev1.Batch, c *changev1.Change, cut [][]byte) (*block.Record, error) {
-	after, err := value(b, c)
+func (p *Program) build(b *changev1.Batch, c *changev1.Change, names shapeNames, cut [][]byte) (*block.Record, error) {
+	after, err := value(b, c, names)
 	if err != nil {
 		return nil, err
 	}
@@ -117,7 +141,7 @@ func (p *Program) build(b *changev1.Batch, c *changev1.Change, cut [][]byte) (*b
 	}
 	rec := &block.Record{
 		Full: p.full, Deleted: c.GetOp() == changev1.Op_OP_DELETE, Now: time.UnixMilli(c.GetTsMs()),
-		Seed: p.name + "\x00" + sourceID(c) + "\x00" + string(c.GetKey()),
+		Seed: func() string { return p.name + "\x00" + sourceID(c) + "\x00" + string(c.GetKey()) },
 	}
 	if !p.full {
 		if rec.Deleted { // spec 1.6, A4
@@ -180,7 +204,7 @@ func captured(b *changev1.Batch, c *changev1.Change) []byte {
 	root := full(c, nil, nil)
 	if check(b, c) == nil {
 		var err error
-		if after, err = value(b, c); err != nil {
+		if after, err = value(b, c, nil); err != nil {
 			root[block.After] = row.Text(c.GetDocument())
 		}
 	}

@@ -57,8 +57,8 @@ func (r *Result) Release() {
 	r.Rows.Reset()
 	r.Rows.Tables = tables
 	r.Rejects, r.failed, r.batch = nil, nil, nil
-	r.lane.mu.Lock()
-	defer r.lane.mu.Unlock()
+	r.lane.freeMu.Lock()
+	defer r.lane.freeMu.Unlock()
 	r.lane.free = append(r.lane.free, r)
 }
 
@@ -193,7 +193,7 @@ func (r *Result) Merge(target []*flowv1.Reject) []*flowv1.Reject {
 // transformed is the record of a change after the blocks, made again. The lane is locked.
 func (l *Lane) transformed(b *changev1.Batch, c *changev1.Change) []byte {
 	l.hash.Cut = l.program.keys.cut(l.hash.Cut[:0], c.GetKey())
-	rec, kept, failure := l.record(b, c)
+	rec, kept, failure := l.record(b, c, nil)
 	if failure != nil || !kept {
 		return nil
 	}

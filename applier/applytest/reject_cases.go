@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 )
 
@@ -122,7 +123,16 @@ func perOutputCase(t *testing.T, f *fixture) {
 }
 
 func holdCase(t *testing.T, f *fixture) {
-	db, c := f.people(t)
+	db := f.database(t)
+	f.create(t, db, "people", [][2]string{{"id", f.Types.Key}, {"name", f.Types.Text}, {"age", f.Types.Integer}}, "id")
+	var stored atomic.Bool
+	d := &faulty{Dialect: f.Dialect, beforeCommit: func(int32) error {
+		if !stored.Load() {
+			t.Error("a commit came before Stored")
+		}
+		return nil
+	}}
+	c := f.openWith(t, db, d, job(out("people", "*id", "name", "age")), 0)
 	c.manual = true
 	c.send(batch(1, table(0).upsert(0, "a", "A", "abc").upsert(1, "b", "B", "2")),
 		batch(2, table(0).upsert(0, "c", "C", "3")), batch(3), batch(4), batch(5))
@@ -130,6 +140,7 @@ func holdCase(t *testing.T, f *fixture) {
 		t.Fatalf("rejects: %v", r)
 	}
 	f.wantRows(t, db, "people", personColumns)
+	stored.Store(true)
 	c.store(1)
 	c.settle(5)
 	f.wantRows(t, db, "people", personColumns, "b|B|2", "c|C|3")

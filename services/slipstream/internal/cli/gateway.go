@@ -1,0 +1,82 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// callTimeout bounds one call: a deploy asks every stage, each within 30 s.
+const callTimeout = 2 * time.Minute
+
+// gatewayFlags adds the flags of every command that calls a gateway.
+func (a *app) gatewayFlags(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&a.gateway, "gateway", "", "address of the gateway (variable "+GatewayVariable+"; default "+DefaultGateway+")")
+	cmd.Flags().StringVar(&a.pipeline, "pipeline", "", "name of the pipeline (default \"default\")")
+}
+
+func dirFlag(cmd *cobra.Command, dir *string) {
+	cmd.Flags().StringVar(dir, "dir", ".", "folder with config.yaml and jobs/")
+}
+
+// address is where the gateway is; named says that somebody said so.
+func (a *app) address() (address string, named bool) {
+	if a.gateway != "" {
+		return a.gateway, true
+	}
+	if address := a.deps.Getenv(GatewayVariable); address != "" {
+		return address, true
+	}
+	return DefaultGateway, false
+}
+
+// call calls the gateway at its address.
+func (a *app) call(ctx context.Context, f func(context.Context, Gateway) error) error {
+	address, _ := a.address()
+	gateway, err := a.deps.Dial(address)
+	if err != nil {
+		return fmt.Errorf("reaching the gateway at %s: %w", address, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	return finish(gateway, a.explain(address, f(ctx, gateway)))
+}
+
+func finish(gateway Gateway, err error) error {
+	if gateway.Close == nil {
+		return err
+	}
+	return errors.Join(err, gateway.Close())
+}
+
+// explain makes a gRPC error one that an operator can act on.
+func (a *app) explain(address string, err error) error {
+	s, is := status.FromError(err)
+	if err == nil || !is {
+		return err
+	}
+	switch s.Code() {
+	case codes.Unavailable:
+		return fmt.Errorf("the gateway at %s cannot be asked: %s\nstart one with `slipstream run`, or name another with --gateway or %s",
+			address, s.Message(), GatewayVariable)
+	case codes.NotFound:
+		return fmt.Errorf("%s", s.Message())
+	case codes.Aborted:
+		return fmt.Errorf("%s; try again", s.Message())
+	default:
+		return fmt.Errorf("%s (%s)", s.Message(), strings.ToLower(s.Code().String()))
+	}
+}
+
+func (a *app) pipelineName() string {
+	if a.pipeline == "" {
+		return "default"
+	}
+	return a.pipeline
+}

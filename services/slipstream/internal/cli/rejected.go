@@ -1,0 +1,144 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	capturev1 "slipstream/proto/slipstream/capture/v1"
+	gatewayv1 "slipstream/proto/slipstream/gateway/v1"
+)
+
+func (a *app) getRejected() *cobra.Command {
+	var output, dlq, job string
+	var most uint
+	var oldest bool
+	cmd := &cobra.Command{
+		Use: "get-rejected", Short: "Show rejected records and why they were rejected", Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := choice(output, "table", "json"); err != nil {
+				return err
+			}
+			if cmd.Flags().Changed("max-records") && (most < 1 || most > math.MaxUint32) {
+				return misused("--max-records %d: use a number of 1 or more", most)
+			}
+			var res *gatewayv1.ListRejectedResponse
+			err := a.call(cmd.Context(), func(ctx context.Context, gateway Gateway) (err error) {
+				res, err = gateway.Client.ListRejected(ctx, &gatewayv1.ListRejectedRequest{
+					Pipeline: a.pipeline, Job: job, MaxRecords: uint32(most), Oldest: oldest, DlqName: dlq,
+				})
+				return err
+			})
+			if err != nil {
+				return err
+			}
+			if output == "json" {
+				return printRejectedJSON(cmd.OutOrStdout(), res.GetStreams())
+			}
+			printRejected(cmd.OutOrStdout(), res.GetStreams())
+			return nil
+		},
+	}
+	a.gatewayFlags(cmd)
+	// -o is --oldest here, as users know it (spec 7); everywhere else it is --output.
+	cmd.Flags().BoolVarP(&oldest, "oldest", "o", false, "oldest first instead of newest first")
+	cmd.Flags().UintVar(&most, "max-records", 0, "most records of each dead-letter queue (default all)")
+	cmd.Flags().StringVar(&dlq, "dlq-name", "", "one dead-letter queue (default all)")
+	cmd.Flags().StringVar(&job, "job", "", "records of one job (default all)")
+	cmd.Flags().StringVar(&output, "output", "table", "table or json")
+	logFlag(cmd, true)
+	return cmd
+}
+
+// field is a member of a dead letter, named as it is stored (spec 9.4).
+type field struct {
+	name  string
+	value any // string, number, or json.RawMessage
+}
+
+func fields(e *capturev1.DeadLetter) []field {
+	r := e.GetReject()
+	output := r.GetWriter()
+	if r.GetOutput() >= 0 {
+		output = strconv.Itoa(int(r.GetOutput())) + " " + output
+	}
+	return []field{
+		{"__dlq_stream_entry_id", e.GetId()},
+		{"timestamp", e.GetTimestampMs()},
+		{"job", e.GetJob()},
+		{"output", output},
+		{"connection", r.GetConnection()},
+		{"table", r.GetTable()},
+		{"opcode", r.GetOpcode()},
+		{"command", r.GetCommand()},
+		{"key", shown(r.GetKey())},
+		{"reason_rejected", r.GetReason()},
+		{"error_class", r.GetErrorClass()},
+		{"block", r.GetBlock()},
+		{"column", r.GetColumn()},
+		{"sqlstate", r.GetCode()},
+		{"attempts", r.GetAttempts()},
+		{"source_id", r.GetSourceId()},
+		{"record", document(r.GetRecord())},
+		{"transformed", document(r.GetTransformed())},
+	}
+}
+
+// document is JSON as it is, and anything else as text.
+func document(text []byte) any {
+	if json.Valid(text) {
+		return json.RawMessage(text)
+	}
+	return shown(text)
+}
+
+func printRejected(w io.Writer, streams []*capturev1.DeadLetterStream) {
+	if len(streams) == 0 {
+		fmt.Fprintln(w, "no record was rejected")
+	}
+	for _, s := range streams {
+		fmt.Fprintf(w, "%s: %s\n", clean(s.GetName()), count(int(s.GetLength()), "rejected record"))
+		for _, e := range s.GetEntries() {
+			fmt.Fprintln(w)
+			for _, f := range fields(e) {
+				text := fmt.Sprint(f.value)
+				if raw, is := f.value.(json.RawMessage); is {
+					text = string(raw)
+				}
+				if f.name == "timestamp" {
+					text = moment(e.GetTimestampMs())
+				}
+				if text != "" {
+					fmt.Fprintf(w, "  %-21s  %s\n", f.name, oneLine(text))
+				}
+			}
+		}
+		fmt.Fprintln(w)
+	}
+}
+
+func printRejectedJSON(w io.Writer, streams []*capturev1.DeadLetterStream) error {
+	type stream struct {
+		Name    string           `json:"name"`
+		Length  uint64           `json:"length"`
+		Records []map[string]any `json:"records"`
+	}
+	out := []stream{}
+	for _, s := range streams {
+		one := stream{Name: s.GetName(), Length: s.GetLength(), Records: []map[string]any{}}
+		for _, e := range s.GetEntries() {
+			record := make(map[string]any)
+			for _, f := range fields(e) {
+				record[f.name] = f.value
+			}
+			one.Records = append(one.Records, record)
+		}
+		out = append(out, one)
+	}
+	return printJSON(w, out)
+}

@@ -1,0 +1,92 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	gatewayv1 "slipstream/proto/slipstream/gateway/v1"
+)
+
+func (a *app) status() *cobra.Command {
+	var output string
+	var live bool
+	cmd := &cobra.Command{
+		Use: "status", Short: "Show the state of the pipeline: connections, streams, lanes, gaps", Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := choice(output, "table", "json"); err != nil {
+				return err
+			}
+			show := printStatus
+			if output == "json" {
+				show = printStatusJSON
+			}
+			address, _ := a.address()
+			if live {
+				return a.watch(cmd.Context(), cmd.OutOrStdout(), address, show)
+			}
+			var res *gatewayv1.StatusResponse
+			err := a.call(cmd.Context(), func(ctx context.Context, gateway Gateway) (err error) {
+				res, err = gateway.Client.Status(ctx, &gatewayv1.StatusRequest{Pipeline: a.pipeline})
+				return err
+			})
+			if err != nil {
+				return err
+			}
+			return show(cmd.OutOrStdout(), address, res)
+		},
+	}
+	a.gatewayFlags(cmd)
+	cmd.Flags().StringVarP(&output, "output", "o", "table", "table or json")
+	cmd.Flags().BoolVarP(&live, "live", "l", false, "show it again every second until interrupted")
+	logFlag(cmd, false)
+	return cmd
+}
+
+// repaint moves the cursor home and clears the screen.
+const repaint = "\x1b[H\x1b[2J"
+
+// watch shows every status until ctx ends. On a terminal each takes the place of the one before.
+func (a *app) watch(
+	ctx context.Context, w io.Writer, address string, show func(io.Writer, string, *gatewayv1.StatusResponse) error,
+) error {
+	gateway, err := a.deps.Dial(address)
+	if err != nil {
+		return fmt.Errorf("reaching the gateway at %s: %w", address, err)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stream, err := gateway.Client.WatchStatus(ctx, &gatewayv1.WatchStatusRequest{Pipeline: a.pipeline})
+	for err == nil {
+		var res *gatewayv1.WatchStatusResponse
+		if res, err = stream.Recv(); err != nil {
+			break
+		}
+		if terminal(w) {
+			_, _ = io.WriteString(w, repaint)
+		}
+		err = show(w, address, res.GetStatus())
+	}
+	if ctx.Err() != nil && (errors.Is(err, context.Canceled) || status.Code(err) == codes.Canceled) {
+		err = nil // interrupted: that is how one leaves
+	}
+	if errors.Is(err, io.EOF) {
+		err = fmt.Errorf("the gateway at %s ended the watch", address)
+	}
+	return finish(gateway, a.explain(address, err))
+}
+
+func terminal(w io.Writer) bool {
+	f, is := w.(*os.File)
+	if !is {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}

@@ -3,6 +3,7 @@ package compile
 import (
 	"cmp"
 	"slices"
+	"strings"
 
 	"google.golang.org/protobuf/proto"
 
@@ -29,8 +30,12 @@ func Sort(problems []*pipelinev1.Problem) {
 	})
 }
 
-// Merge adds the problems that another service found, with their file and line, and leaves out repetitions.
+// Merge adds the problems that another service found, with their file and line. It leaves out repetitions, and problems
+// with a part of a file in which something is malformed: the service was not shown all of that part.
 func (r *Result) Merge(found []*pipelinev1.Problem) {
+	malformed := slices.DeleteFunc(slices.Clone(r.Problems), func(p *pipelinev1.Problem) bool {
+		return p.GetSeverity() != pipelinev1.Severity_SEVERITY_ERROR
+	})
 	for _, p := range found {
 		p = proto.CloneOf(p)
 		if p.GetSeverity() == pipelinev1.Severity_SEVERITY_UNSPECIFIED {
@@ -40,11 +45,20 @@ func (r *Result) Merge(found []*pipelinev1.Problem) {
 		repeated := slices.ContainsFunc(r.Problems, func(q *pipelinev1.Problem) bool {
 			return q.GetFile() == p.GetFile() && q.GetPath() == p.GetPath() && q.GetMessage() == p.GetMessage()
 		})
-		if !repeated {
+		follows := slices.ContainsFunc(malformed, func(q *pipelinev1.Problem) bool {
+			return q.GetFile() == p.GetFile() && within(q.GetPath(), p.GetPath())
+		})
+		if !repeated && !follows {
 			r.Problems = append(r.Problems, p)
 		}
 	}
 	Sort(r.Problems)
+}
+
+// within says whether a path is another one or lies below it. Everything lies below the file, which says nothing.
+func within(path, of string) bool {
+	rest, below := strings.CutPrefix(path, of)
+	return of != "" && below && (rest == "" || rest[0] == '.' || rest[0] == '[')
 }
 
 // place finds file and line of a problem that knows its job or its connection only.

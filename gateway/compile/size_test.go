@@ -39,9 +39,6 @@ func TestLargeFilesEndSoon(t *testing.T) {
 			} else {
 				t.Logf("took %v, %d problems", took, len(r.Problems))
 			}
-			if len(r.Problems) == 0 {
-				t.Error("no problems")
-			}
 		})
 	}
 }

@@ -1,7 +1,8 @@
 // Package jobfile reads a job: which keys, which transformation blocks, which tables (spec 3 to 5).
 //
-// It checks form: keys, types, words, ranges, paths. Whether an expression compiles is the transformer's to say, whether
-// a table exists the applier's, whether a connection exists the package compile's. Whatever a job can say and this
+// It checks form: keys, types, words, ranges, paths. Whether an expression compiles, and whether it means what was
+// probably meant, is the transformer's to say, whether a table exists the applier's, whether a connection exists the
+// package compile's. Whatever a job can say and this
 // version cannot do is an error with its path, never read and ignored. What is malformed is left out of the result, so
 // that the other services can still check the rest and the user sees every problem at once.
 package jobfile
@@ -83,7 +84,6 @@ func Read(name string, text []byte) *Job {
 			"connections": "write them in config.yaml",
 		},
 	})
-	j.lint()
 	return j
 }
 

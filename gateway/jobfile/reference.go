@@ -7,14 +7,14 @@ import (
 	pipelinev1 "slipstream/proto/slipstream/pipeline/v1"
 )
 
-// references are the fields that an expression mentions, as dotted paths, found by reading its words. It does not parse:
-// it serves warnings, where a miss costs little. Names bound inside a projection count as fields.
+// references are the fields that an expression mentions, as dotted paths, found by reading its words; only the
+// transformer parses. Names bound inside a projection count as fields.
 func references(e *pipelinev1.Expression) []string {
 	s := scanner{text: e.GetText(), sql: e.GetLanguage() == pipelinev1.Language_LANGUAGE_SQL}
 	return s.scan()
 }
 
-// mentions says whether an expression reads a member of the record.
+// mentions says whether an expression may read a member of the record.
 func mentions(e *pipelinev1.Expression, name string) bool {
 	return slices.ContainsFunc(references(e), func(path string) bool {
 		first, _, _ := strings.Cut(path, ".")

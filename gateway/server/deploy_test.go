@@ -60,12 +60,15 @@ func TestEveryProblem(t *testing.T) {
 	}
 	before := proto.CloneOf(l.store.state.Pipeline)
 	l.capture.check = func(r *capturev1.CheckRequest) (*capturev1.CheckResponse, error) {
-		if len(r.GetPipeline().GetJobs()) != 1 || r.GetPipeline().GetJobs()[0].GetName() != "emp" {
+		// The job whose source is malformed is not shown.
+		if len(r.GetPipeline().GetJobs()) != 2 || r.GetPipeline().GetJobs()[0].GetName() != "emp" {
 			t.Errorf("capture was asked about %v", r.GetPipeline().GetJobs())
 		}
 		return &capturev1.CheckResponse{Problems: []*pipelinev1.Problem{
 			{Severity: pipelinev1.Severity_SEVERITY_WARNING, Message: "events are off"},
 			{Severity: pipelinev1.Severity_SEVERITY_ERROR, Job: "emp", Path: "source.redis.key_pattern", Message: "no such thing"},
+			{Severity: pipelinev1.Severity_SEVERITY_ERROR, Job: "half", Path: "output", Message: "it writes nowhere"},
+			{Severity: pipelinev1.Severity_SEVERITY_ERROR, Job: "half", Path: "source.redis", Message: "something else"},
 		}}, nil
 	}
 	l.transformer.check = func(r *transformerv1.CheckRequest) (*transformerv1.CheckResponse, error) {
@@ -87,7 +90,10 @@ func TestEveryProblem(t *testing.T) {
 		}}, nil
 	}
 	res, err := l.server().Deploy(t.Context(), &gatewayv1.DeployRequest{
-		Files: files("jobs/bad.yaml", "source: {redis: {trigger: write-behind}}\noutput:\n  - uses: relational.wrote\n    with: {}\n"),
+		Files: files(
+			"jobs/bad.yaml", "source: {redis: {trigger: write-behind}}\noutput:\n  - uses: relational.wrote\n    with: {}\n",
+			"jobs/half.yaml", "source: {redis: {trigger: write-behind, key_pattern: a}}\noutput:\n  - uses: relational.write\n    with: {}\n",
+		),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -100,6 +106,10 @@ error jobs/bad.yaml:03 output[0].uses: unknown block "relational.wrote"
 error jobs/emp.yaml:02 source.redis.key_pattern: no such thing
 error jobs/emp.yaml:08 transform[0].with.expression: does not compile
 error jobs/emp.yaml:13 output[0].with.table: table emp is missing
+error jobs/half.yaml:01 source.redis: something else
+error jobs/half.yaml:04 output[0].with.connection: connection is missing
+error jobs/half.yaml:04 output[0].with.keys: keys is missing
+error jobs/half.yaml:04 output[0].with.table: table is missing
 `
 	if got := lines(res.GetProblems()); got != want {
 		t.Errorf("got:\n%s\nwant:\n%s", got, want)

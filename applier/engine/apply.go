@@ -100,15 +100,11 @@ func (l *lane) recover(ctx context.Context, a *attempt, err error, conflicts *in
 		}
 		return l.wait.next(ctx, err)
 	}
-	if class == flowv1.FaultClass_FAULT_CLASS_SCHEMA {
-		l.unbind()
-		a.prepared = nil
-		if !a.bound { // the catalogue says so: nothing to open again for
-			return l.wait.next(ctx, err)
-		}
-	}
 	if err := l.wait.next(ctx, err); err != nil {
 		return err
+	}
+	if class == flowv1.FaultClass_FAULT_CLASS_SCHEMA && !a.bound {
+		return nil // the catalogue said so: ask it again
 	}
 	committed, err := l.reopen(ctx, a.batch)
 	if err == nil && committed {

@@ -43,7 +43,7 @@ func (l *lane) tryOpen(ctx context.Context) (*flowv1.Opened, error) {
 
 // reopen opens the lane again after a connection was lost, and tells whether batch had been committed: the position
 // found is then the batch's own (design D4). An epoch that somebody else raised, or any other position, means that the
-// lane is not ours any more.
+// lane is not ours any more. The catalogue is read again as well.
 func (l *lane) reopen(ctx context.Context, batch *applierv1.RowBatch) (committed bool, err error) {
 	before := l.epoch
 	l.closeTarget()

@@ -46,7 +46,7 @@ func TestBadInput(t *testing.T) {
 				{"jobs/a.yaml", "output[0].with.mapping", "shoe_size"},
 				{"jobs/b.yaml", "transform[0].uses", "rename_field"},
 				{"jobs/c.yaml", "output[0].with.connection", "finance"},
-				{"jobs/d.yaml", "output[0].with.table", "employees"},
+				{"jobs/d.yaml", "output[0]", "employees"},
 				{"jobs/e.yaml", "", ""},
 			} {
 				if !said(r.Problems, want.file, want.path, want.says) {

@@ -23,7 +23,7 @@ func (l *inProcess) gateway() gatewayv1.GatewayServiceClient {
 // startEmbedded starts the line of `slipstream run` without deploying anything.
 func startEmbedded(t *testing.T, redisAddr string) *inProcess {
 	t.Helper()
-	rdb := redis.NewClient(&redis.Options{Addr: redisAddr})
+	rdb := redis.NewClient(&redis.Options{Addr: redisAddr, Protocol: 2})
 	ctx, cancel := context.WithCancel(t.Context())
 	ready, ended := make(chan string, 1), make(chan error, 1)
 	log := &buffer{}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 
 	"github.com/redis/go-redis/v9"
 	"google.golang.org/grpc"
@@ -14,6 +13,7 @@ import (
 	"slipstream/applier/sqlite"
 	"slipstream/gateway/server"
 	"slipstream/proto/keyspace"
+	gatewayv1 "slipstream/proto/slipstream/gateway/v1"
 	"slipstream/services/internal/host"
 	"slipstream/services/internal/stage/applier"
 	"slipstream/services/internal/stage/capture"
@@ -118,11 +118,19 @@ func (l *line) close() error {
 	return errors.Join(append(errs, l.peers.Close())...)
 }
 
-// Validator is the gateway of a line that captures and stores nothing: slipstream validate without a gateway. close ends it.
-func Validator(ctx context.Context, o Options) (s *server.Server, closeLine func() error, err error) {
-	l, err := assemble(ctx, host.New("slipstream", o.Log), o, nil)
+// Validator is the gateway of a line that captures and stores nothing: slipstream validate without a gateway. end ends it.
+func Validator(ctx context.Context, o Options) (client gatewayv1.GatewayServiceClient, end func() error, err error) {
+	p := host.New("slipstream", o.Log)
+	l, err := assemble(ctx, p, o, nil)
 	if err != nil {
 		return nil, nil, err
 	}
-	return l.gateway, sync.OnceValue(l.close), nil
+	door := &line{peers: &gateway.Peers{}}
+	conn, err := door.add(ctx, p, func(*host.Process) (host.Service, error) { return host.Idle, nil })
+	if err != nil {
+		return nil, nil, errors.Join(err, l.close())
+	}
+	return gatewayv1.NewGatewayServiceClient(conn), func() error {
+		return errors.Join(conn.Close(), door.close(), l.close())
+	}, nil
 }

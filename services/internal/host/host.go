@@ -44,6 +44,7 @@ type Process struct {
 	// Grace is how long an orderly end may take.
 	Grace time.Duration
 
+	base     *slog.Logger // without the attribute service
 	registry *prometheus.Registry
 	stopped  []func()
 }

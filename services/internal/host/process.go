@@ -34,7 +34,7 @@ func New(name string, log *slog.Logger) *Process {
 	if err != nil {
 		host = "localhost"
 	}
-	p := &Process{Instance: fmt.Sprintf("%s-%d", host, os.Getpid()), Log: log, Grace: 20 * time.Second, registry: prometheus.NewRegistry()}
+	p := &Process{Instance: fmt.Sprintf("%s-%d", host, os.Getpid()), base: log, Grace: 20 * time.Second, registry: prometheus.NewRegistry()}
 	p.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return p.Part(name)
 }
@@ -43,7 +43,7 @@ func New(name string, log *slog.Logger) *Process {
 // behind /metrics, told apart by the attribute and label service (design D12).
 func (p *Process) Part(name string) *Process {
 	q := &Process{
-		Name: name, Instance: p.Instance, Log: p.Log.With("service", name), Grace: p.Grace, registry: p.registry,
+		Name: name, Instance: p.Instance, Log: p.base.With("service", name), base: p.base, Grace: p.Grace, registry: p.registry,
 		Metrics: prometheus.WrapRegistererWith(prometheus.Labels{"service": name}, p.registry), Health: health.NewServer(),
 	}
 	info := prometheus.NewGauge(prometheus.GaugeOpts{

@@ -18,12 +18,14 @@ func Parse(written string) (*redis.Options, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--redis: %w", err)
 	}
-	if !strings.Contains(resolved, "://") {
-		return &redis.Options{Addr: resolved}, nil
+	o := &redis.Options{Addr: resolved}
+	if strings.Contains(resolved, "://") {
+		if o, err = redis.ParseURL(resolved); err != nil {
+			return nil, errors.New("--redis is not a URL of the form redis://user:password@host:port/db")
+		}
 	}
-	o, err := redis.ParseURL(resolved)
-	if err != nil {
-		return nil, errors.New("--redis is not a URL of the form redis://user:password@host:port/db")
-	}
+	o.Protocol = 2 // nothing is pushed to these connections
+	o.DisableIdentity = true
+	o.ClientName = "slipstream"
 	return o, nil
 }

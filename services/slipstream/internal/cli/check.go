@@ -17,10 +17,12 @@ import (
 
 func (a *app) validate() *cobra.Command {
 	var dir, output string
+	var offline bool
 	cmd := &cobra.Command{
 		Use: "validate", Short: "Check config.yaml and jobs and list every problem", Args: noArgs,
-		Long: "Check config.yaml and jobs and list every problem.\n\nWith --gateway (or " + GatewayVariable + ") source, tables and permissions " +
-			"are checked too;\nwithout, form and expressions, which needs no service.",
+		Long: "Check config.yaml and jobs and list every problem: form, expressions, source, tables, permissions. Nothing is changed.\n\n" +
+			"With --gateway (or " + GatewayVariable + ") the services behind it check; without, this process does.\n" +
+			"With --offline form and expressions are checked, and nothing is connected to.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := choice(output, "table", "json"); err != nil {
 				return err
@@ -32,30 +34,31 @@ func (a *app) validate() *cobra.Command {
 			var res *gatewayv1.ValidateResponse
 			_, named := a.address()
 			ask := func(ctx context.Context, gateway Gateway) (err error) {
-				res, err = gateway.Client.Validate(ctx, &gatewayv1.ValidateRequest{Pipeline: a.pipeline, Files: files, Offline: !named})
+				res, err = gateway.Client.Validate(ctx, &gatewayv1.ValidateRequest{Pipeline: a.pipeline, Files: files, Offline: offline})
 				return err
 			}
 			if named {
 				err = a.call(cmd.Context(), ask)
 			} else {
-				err = a.here(cmd.Context(), ask)
+				err = a.here(cmd.Context(), dir, ask)
 			}
 			if err != nil {
 				return err
 			}
-			return reportValid(cmd.OutOrStdout(), dir, output, res, named)
+			return reportValid(cmd.OutOrStdout(), dir, output, res, !offline)
 		},
 	}
 	a.gatewayFlags(cmd)
 	dirFlag(cmd, &dir)
 	cmd.Flags().StringVarP(&output, "output", "o", "table", "table or json")
+	cmd.Flags().BoolVar(&offline, "offline", false, "check form and expressions only; connect to nothing")
 	logFlag(cmd, true)
 	return cmd
 }
 
 // here calls a gateway made in this process.
-func (a *app) here(ctx context.Context, f func(context.Context, Gateway) error) error {
-	gateway, err := a.deps.Offline(ctx)
+func (a *app) here(ctx context.Context, dir string, f func(context.Context, Gateway) error) error {
+	gateway, err := a.deps.Here(ctx, dir)
 	if err != nil {
 		return fmt.Errorf("checking without a gateway: %w", err)
 	}
@@ -71,7 +74,7 @@ func reportValid(w io.Writer, dir, output string, res *gatewayv1.ValidateRespons
 	} else {
 		PrintProblems(w, dir, res.GetProblems())
 		if !failed {
-			what := "form and expressions; source and tables are checked with --gateway"
+			what := "form and expressions; source and tables are checked without --offline"
 			if everything {
 				what = "form, expressions, source and tables"
 			}

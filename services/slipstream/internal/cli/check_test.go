@@ -64,8 +64,8 @@ func TestValidate(t *testing.T) {
 		}
 		return answer, nil
 	}
-	code, stdout, stderr := l.do(t, "validate", "--dir", dir)
-	if code != 0 || stderr != "" || stdout != "valid: 2 jobs, 1 connection (form and expressions; source and tables are checked with --gateway)\n" {
+	code, stdout, stderr := l.do(t, "validate", "--dir", dir, "--offline")
+	if code != 0 || stderr != "" || stdout != "valid: 2 jobs, 1 connection (form and expressions; source and tables are checked without --offline)\n" {
 		t.Errorf("code %d, stdout %q, stderr %q", code, stdout, stderr)
 	}
 	if got, want := strings.Join(sent, " "), "config.yaml=C jobs/a.yaml=A jobs/b.yml=B"; got != want {
@@ -117,7 +117,7 @@ func TestFoldersThatCannotBeRead(t *testing.T) {
 	if code, _, _ := l.do(t, "validate", "--dir", folder(t, "jobs/a.yaml", "A")); code != 1 {
 		t.Errorf("code %d", code)
 	}
-	l.deps.Offline = func(context.Context) (cli.Gateway, error) { return cli.Gateway{}, errors.New("no transformer") }
+	l.deps.Here = func(context.Context, string) (cli.Gateway, error) { return cli.Gateway{}, errors.New("no transformer") }
 	if code, _, stderr := l.do(t, "validate", "--dir", folder(t)); code != 1 || !strings.Contains(stderr, "no transformer") {
 		t.Errorf("code %d, %q", code, stderr)
 	}

@@ -59,8 +59,8 @@ type Deps struct {
 	Version string
 	// Dial makes a client of the gateway at an address.
 	Dial func(address string) (Gateway, error)
-	// Offline makes a gateway in this process that checks form and expressions and needs no service.
-	Offline func(context.Context) (Gateway, error)
+	// Here makes a gateway in this process that can only validate, for the pipeline in dir.
+	Here func(ctx context.Context, dir string) (Gateway, error)
 	// RunFlags adds flags to `run`; nil: none.
 	RunFlags func(*pflag.FlagSet)
 	// Run runs the whole line in this process until ctx ends.

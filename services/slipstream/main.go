@@ -1,0 +1,55 @@
+// Command slipstream is the command line, and with `slipstream run` the whole line in one process (design D12). This main
+// is a list of choices and must stay one.
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/pflag"
+
+	gatewayv1 "slipstream/proto/slipstream/gateway/v1"
+	"slipstream/services/internal/embedded"
+	"slipstream/services/internal/host"
+	"slipstream/services/slipstream/internal/cli"
+)
+
+func main() { os.Exit(run()) }
+
+func run() int {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	var o embedded.Options
+	var level, format string
+	return cli.Main(ctx, cli.Deps{
+		Version: host.Version(),
+		Dial: func(address string) (cli.Gateway, error) {
+			conn, err := host.Dial(address)
+			if err != nil {
+				return cli.Gateway{}, err
+			}
+			return cli.Gateway{Client: gatewayv1.NewGatewayServiceClient(conn), Close: conn.Close}, nil
+		},
+		Here: func(ctx context.Context, dir string) (cli.Gateway, error) {
+			client, end, err := embedded.Validator(ctx, embedded.Options{Dir: dir, Log: host.Logger(io.Discard, "error", "text")})
+			return cli.Gateway{Client: client, Close: end}, err
+		},
+		RunFlags: func(f *pflag.FlagSet) {
+			f.StringVar(&o.Listen, "listen", cli.DefaultGateway, "address of the gateway")
+			f.StringVar(&o.Metrics, "metrics", "127.0.0.1:9400", "address of /metrics; \"off\" for none")
+			f.StringVar(&o.Appliers, "appliers", "", "appliers elsewhere: type=host:port, comma separated")
+			f.DurationVar(&o.Grace, "grace", 0, "how long an orderly end may take (default 20s)")
+			f.StringVar(&level, "log-level", "info", "debug, info, warn or error")
+			f.StringVar(&format, "log-format", "text", "text or json")
+		},
+		Run: func(ctx context.Context, r cli.Run) error {
+			o.Dir, o.Log = r.Dir, host.Logger(r.Stderr, level, format)
+			o.Deployed = func(d *gatewayv1.DeployResponse) { cli.PrintProblems(r.Stderr, r.Dir, d.Problems) }
+			return embedded.Run(ctx, o)
+		},
+	}, os.Args[1:], os.Stdout, os.Stderr)
+}

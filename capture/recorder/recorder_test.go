@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -148,13 +149,10 @@ func (r *rig) entries(jobName string) []string {
 				r.t.Fatal(err)
 			}
 			text := m.Values["op"].(string) + " " + m.Values["command"].(string) + " " + m.Values["key"].(string)
-			i := len(all)
-			for i > 0 && id.Less(all[i-1].id) {
-				i--
-			}
-			all = append(all[:i], append([]found{{id, text}}, all[i:]...)...)
+			all = append(all, found{id, text})
 		}
 	}
+	slices.SortFunc(all, func(a, b found) int { return a.id.Compare(b.id) })
 	texts := make([]string, len(all))
 	for i, f := range all {
 		texts[i] = f.text

@@ -262,6 +262,9 @@ func (w *writer) look(ctx context.Context) (took bool, err error) {
 		if last.IsZero() {
 			continue
 		}
+		if !w.known[w.table.streams[i].Main].Less(last) {
+			return false, nil // the stream has begun anew meanwhile
+		}
 		h, err := w.n.store.Header(ctx, w.table.streams[i])
 		if err != nil {
 			return false, err

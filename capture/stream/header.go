@@ -117,12 +117,27 @@ func (h Header) Continuity(incarnation string, p Position) Verdict {
 		return Replaced
 	case h.Lost:
 		return Lost
-	case p.Main.Less(h.floor()), p.Side.Less(h.SideTrimmedTo):
+	case p.Main.Less(h.floor()), p.Side.Less(h.SideTrimmedTo), h.foreign && h.removedAfter(p.Main):
 		return Behind
 	case h.Last.Less(p.Main), h.SideLast.Less(p.Side):
 		return Ahead
 	}
 	return Continuous
+}
+
+// removedAfter says whether entries after an ID may have been removed from a foreign stream by its application. Servers
+// before 7.0 do not count, and so do not tell.
+func (h Header) removedAfter(at ID) bool {
+	removed := h.added - h.length
+	if removed <= 0 || !at.Less(h.Last) || (!h.first.IsZero() && !at.Less(h.first)) {
+		return false
+	}
+	for _, g := range h.groups[0] {
+		if g.at == at && g.read >= removed {
+			return false // everything removed had been read
+		}
+	}
+	return true
 }
 
 // Discontinuity is the error of a reader that finds its stream changed under it. The lane closes and opens anew.

@@ -88,6 +88,11 @@ func (c *Cursor) set(ctx context.Context, side bool) error {
 		err = c.send(ctx, "CREATE", key, id, read)
 	}
 	switch {
+	case err == nil && c.stream.Foreign && !side && read > 0 && !c.plain:
+		if err := c.rdb.HSet(ctx, c.stream.Header, fieldRead, read).Err(); err != nil {
+			return fmt.Errorf("noting what was read of stream %q: %w", key, err)
+		}
+		return nil
 	case err == nil:
 		return nil
 	case code(err) == "BUSYGROUP":

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/redis/go-redis/v9"
@@ -17,7 +18,7 @@ const (
 	fieldSideTrimmedTo = "side_trimmed_to"
 	fieldSideLast      = "side_last"
 	fieldSelection     = "selection"
-	fieldAdded         = "added" // foreign streams: entries ever added, when a position was last published
+	fieldRead          = "read" // foreign streams: entries ever added up to the position published last
 )
 
 // missing says whether an error means that there is no stream of that name. A key of another type under one of our names
@@ -126,12 +127,12 @@ func assemble(s Stream, fields map[string]string, main, side *redis.XInfoStream)
 	if side != nil {
 		h.sideAdded, h.sideLength = side.EntriesAdded, side.Length
 	}
-	if s.Foreign && fields[fieldAdded] != "" {
-		before, err := ParseID(fields[fieldAdded])
+	if read := fields[fieldRead]; s.Foreign && read != "" {
+		n, err := strconv.ParseInt(read, 10, 64)
 		if err != nil {
-			return Header{}, err
+			return Header{}, fmt.Errorf("reading the field %q: %w", fieldRead, err)
 		}
-		h.Lost = h.Lost || h.added < int64(before.Ms)
+		h.Lost = h.Lost || h.added < n // it began anew
 	}
 	return h, nil
 }

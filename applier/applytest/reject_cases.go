@@ -176,6 +176,11 @@ func slowStoreCase(t *testing.T, f *fixture) {
 	slow.settle(1)
 	slow.none()
 	f.wantRows(t, db, "people", personColumns, "a|of the slow|1")
+	select {
+	case w := <-slow.waiting:
+		t.Errorf("waiting for Stored was taken for trouble with the target: %v", w)
+	default:
+	}
 }
 
 func crashBeforeStoredCase(t *testing.T, f *fixture) {

@@ -88,7 +88,6 @@ func (i *isolation) halve(ctx context.Context, s step) error {
 // settleReferences tries what failed for want of other rows, in event order, as long as something passes.
 func (i *isolation) settleReferences(ctx context.Context) error {
 	for progress := true; progress && len(i.missing) > 0; {
-		progress = false
 		steps := make([]step, len(i.missing))
 		for n, m := range i.missing {
 			steps[n] = m.step

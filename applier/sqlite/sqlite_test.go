@@ -2,6 +2,7 @@ package sqlite_test
 
 import (
 	"database/sql"
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -79,18 +80,22 @@ func connect(t testing.TB, path string) *sql.DB {
 	return db
 }
 
-// read runs a query. The driver makes times of texts in columns that are declared as such; a plus before the column
-// hides the declaration.
-func read(t testing.TB, db *sql.DB, query string) (out [][]string, err error) {
+// columns are the names of a query's columns.
+func columns(t testing.TB, db *sql.DB, query string) ([]string, error) {
 	probe, err := db.QueryContext(t.Context(), "SELECT * FROM ("+query+") LIMIT 0")
 	if err != nil {
 		return nil, err
 	}
+	defer func() { _ = probe.Close() }()
 	names, err := probe.Columns()
+	return names, errors.Join(err, probe.Err())
+}
+
+// read runs a query. The driver makes times of texts in columns that are declared as such; a plus before the column
+// hides the declaration.
+func read(t testing.TB, db *sql.DB, query string) (out [][]string, err error) {
+	names, err := columns(t, db, query)
 	if err != nil {
-		return nil, err
-	}
-	if err := probe.Close(); err != nil {
 		return nil, err
 	}
 	for i, n := range names {

@@ -90,7 +90,7 @@ func show(ctx context.Context, o *options) (err error) {
 	fmt.Printf("\n%s\n", w)
 	fmt.Println(result)
 	if !result.equal() {
-		return errors.New("Redis and SQLite differ")
+		return errors.New("the rows are not what the keys say")
 	}
 	if o.keep {
 		fmt.Print(p.next())

@@ -10,7 +10,7 @@
 //   downstream   Open, then batches in order; Stored after Rejects; Drain to end
 //   upstream     Opened, then Settled in order; Rejects where records fail; Waiting and its end; Drained
 //
-// Batches are numbered from 1 in each stream. Settled(n) says that the position of batch n is durable in
+// Opened is the first frame upstream but for Waiting. Batches are numbered from 1 in each stream. Settled(n) says that the position of batch n is durable in
 // the target (G2). Any break of the stream means: open again and continue from the position in Opened.
 
 package flowv1

@@ -184,3 +184,18 @@ func TestCreated(t *testing.T) {
 	r.expect("c", "c hset c:1", "u hset c:1", "d rename_from c:1", "c rename_to c:2")
 	r.expect("all", "c hset c:1", "u hset c:1", "d rename_from c:1", "c rename_to c:2")
 }
+
+// TestJSON: events of JSON documents as RedisJSON and valkey-json send them. This server has no such module, so the test
+// publishes what the module would.
+func TestJSON(t *testing.T) {
+	r := newRig(t, devserver.RedisOptions{}, job("j", "j:*"), job("hash", "j:*", func(j *pipelinev1.Job) { j.Source.Types = []string{"hash"} }),
+		job("no", "j:*", func(j *pipelinev1.Job) { j.Source.ExcludeCommands = []string{"json.del", "json.merge"} }))
+	r.started()
+	for _, name := range []string{"json.set", "json.numincrby", "json.merge", "json.clear", "json.del", "json.somethingnew", "del"} {
+		r.do("PUBLISH", "__keyspace@0__:j:1", name)
+	}
+	r.expect("j", "u json.set j:1", "u json.numincrby j:1", "u json.merge j:1", "u json.clear j:1", "m json.del j:1",
+		"u json.somethingnew j:1", "d del j:1")
+	r.expect("hash", "d del j:1")
+	r.expect("no", "u json.set j:1", "u json.numincrby j:1", "u json.clear j:1", "u json.somethingnew j:1", "d del j:1")
+}

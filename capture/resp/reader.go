@@ -291,7 +291,7 @@ func (r *Reader) skip(depth int) error {
 		for range n {
 			if err := r.skip(depth + 1); err != nil {
 				if Refused(err) == "" {
-					return err
+					return eof(err, 1)
 				}
 				refusal = err
 			}

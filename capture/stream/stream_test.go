@@ -375,7 +375,7 @@ func TestReadRefused(t *testing.T) {
 	if _, err := rd.Read(t.Context(), 10); resp.Refused(err) != "WRONGTYPE" {
 		t.Fatalf("%v", err)
 	}
-	h = r.create("300-0")
+	r.create("300-0")
 	if _, err := rd.Read(t.Context(), 10); err == nil {
 		t.Fatal("read another incarnation")
 	}

@@ -1,6 +1,7 @@
 package deadletter_test
 
 import (
+	"crypto/rand"
 	"fmt"
 	"testing"
 	"time"
@@ -28,7 +29,7 @@ func connect(t *testing.T) *redis.Client {
 }
 
 func lane(t *testing.T) *flowv1.Lane {
-	return &flowv1.Lane{Pipeline: t.Name(), Job: "pumps", Connection: "fleet", Layout: 4, Partition: 2}
+	return &flowv1.Lane{Pipeline: t.Name() + "-" + rand.Text()[:6], Job: "pumps", Connection: "fleet", Layout: 4, Partition: 2}
 }
 
 func queue(c *redis.Client, l *flowv1.Lane, limit int) *deadletter.Queue {

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"crypto/rand"
 	"fmt"
 	"testing"
 	"time"
@@ -45,10 +46,11 @@ func TestLeases(t *testing.T) {
 	rdb := redis.NewClient(&redis.Options{Addr: devserver.SharedRedis(t).Addr, MaxRetries: -1})
 	defer func() { _ = rdb.Close() }()
 	ctx := t.Context()
+	name := t.Name() + rand.Text()
 	now := time.Now()
 	clock := func() time.Time { return now }
-	one := newLeases(rdb, t.Name(), "one/1", time.Minute, clock)
-	two := newLeases(rdb, t.Name(), "two/1", time.Minute, clock)
+	one := newLeases(rdb, name, "one/1", time.Minute, clock)
+	two := newLeases(rdb, name, "two/1", time.Minute, clock)
 	take := func(l *leases, what string, want bool) {
 		t.Helper()
 		if got, err := l.acquire(ctx, what); err != nil || got != want {

@@ -99,7 +99,7 @@ func (l *line) checkPositions() {
 // checkDeadLetters compares what the target rejected in batches that committed with the dead-letter stream.
 func (l *line) checkDeadLetters() {
 	l.t.Helper()
-	entries, err := l.rdb.XRange(l.t.Context(), keyspace.DeadLetters(l.t.Name(), "job"), "-", "+").Result()
+	entries, err := l.rdb.XRange(l.t.Context(), keyspace.DeadLetters(l.name, "job"), "-", "+").Result()
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -229,10 +229,10 @@ func TestErrorHandlingIgnoreDropsAndCounts(t *testing.T) {
 	l.set("a", "1")
 	eventually(t, "the reject is counted", func() bool { return one.Status().Counts.Rejected == 1 })
 	_ = stop()
-	if n, err := l.rdb.XLen(t.Context(), keyspace.DeadLetters(t.Name(), "job")).Result(); err != nil || n != 0 {
+	if n, err := l.rdb.XLen(t.Context(), keyspace.DeadLetters(l.name, "job")).Result(); err != nil || n != 0 {
 		t.Errorf("%d dead letters, %v; want none", n, err)
 	}
-	if n, err := l.rdb.HGet(t.Context(), keyspace.Counts(t.Name(), "job"), lane.FieldRejected).Int(); err != nil || n != 1 {
+	if n, err := l.rdb.HGet(t.Context(), keyspace.Counts(l.name, "job"), lane.FieldRejected).Int(); err != nil || n != 1 {
 		t.Errorf("%d rejected, %v; want 1", n, err)
 	}
 }

@@ -24,21 +24,41 @@ func (e *events) Settled(settled *flowv1.Settled) {
 	}
 }
 
-// Rejects makes the records dead letters, and only then lets their batch commit (D9). The lane is held up meanwhile.
+// Rejects hands the records to the session's own goroutine: the one that receives must neither wait for Redis nor send.
 func (e *events) Rejects(r *flowv1.Rejects) {
-	if err := e.lane.store(e.ctx, r.Rejects); err != nil {
-		return // the session has ended; the records come again
+	select {
+	case e.s.rejects <- r:
+	case <-e.ctx.Done(): // the session has ended; the records come again
 	}
-	e.lane.clear()
-	e.lane.mu.Lock()
-	for i := range e.lane.flights {
-		if f := &e.lane.flights[i]; f.sequence == r.Sequence {
-			f.rejects = append(f.rejects, r.Rejects...)
-		}
-	}
-	e.lane.mu.Unlock()
-	_ = e.s.sender.Stored(r.Sequence) // a stream that broke is seen by the sender itself
 }
 
 // Waiting shows what the stages below wait for (G6).
 func (e *events) Waiting(w *flowv1.Waiting) { e.lane.hold(e.ctx, w.GetFault()) }
+
+// storeRejects makes the rejects that come up dead letters, and only then lets their batches commit (D9), until the session ends.
+func (s *session) storeRejects() {
+	for {
+		select {
+		case r := <-s.rejects:
+			if err := s.l.store(s.ctx, r.Rejects); err != nil {
+				return // the session has ended
+			}
+			s.l.clear()
+			s.l.stored(r)
+			_ = s.sender.Stored(r.Sequence) // a stream that broke is seen by the sender itself
+		case <-s.ctx.Done():
+			return
+		}
+	}
+}
+
+// stored notes which dead letters came of a batch: their names are forgotten once it is settled.
+func (l *Lane) stored(r *flowv1.Rejects) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := range l.flights {
+		if f := &l.flights[i]; f.sequence == r.Sequence {
+			f.rejects = append(f.rejects, r.Rejects...)
+		}
+	}
+}

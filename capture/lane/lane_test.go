@@ -2,6 +2,7 @@ package lane_test
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -20,6 +21,7 @@ import (
 	"slipstream/capture/sweep"
 	"slipstream/capture/tail"
 	"slipstream/deploy/dev/devserver"
+	"slipstream/proto/keyspace"
 	flowv1 "slipstream/proto/slipstream/flow/v1"
 	pipelinev1 "slipstream/proto/slipstream/pipeline/v1"
 )
@@ -29,6 +31,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // line is a lane of one partition between a Redis and a fake target.
 type line struct {
 	t      *testing.T
+	name   string // of the pipeline: no other test's, and no other run's
 	rdb    *redis.Client
 	store  *stream.Store
 	stream stream.Stream
@@ -41,13 +44,13 @@ func newLine(t *testing.T, addr string) *line {
 	t.Helper()
 	rdb := redis.NewClient(&redis.Options{Addr: addr, MaxRetries: -1})
 	dial := func(ctx context.Context) (*resp.Conn, error) { return resp.Dial(ctx, resp.Options{Addr: addr}) }
-	pipeline := t.Name()
+	pipeline := t.Name() + "-" + rand.Text()[:6]
 	metrics, err := lane.NewMetrics(prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)
 	}
 	l := &line{
-		t: t, rdb: rdb, store: stream.NewStore(rdb), stream: stream.Recorded(pipeline, "job", 0, 1),
+		t: t, name: pipeline, rdb: rdb, store: stream.NewStore(rdb), stream: stream.Recorded(pipeline, "job", 0, 1),
 		target: &lanetest.Target{}, pool: tail.NewPool(dial, 2),
 	}
 	bell := stream.NewBell(dial)
@@ -108,7 +111,7 @@ func (l *line) run() (*lane.Lane, func() error) {
 	return one, stop
 }
 
-func (l *line) key(name string) string { return l.t.Name() + ":" + name }
+func (l *line) key(name string) string { return l.name + ":" + name }
 
 // set writes a hash and records it, as an application and the recorder do.
 func (l *line) set(key, value string) {
@@ -204,7 +207,7 @@ func TestChangesReachTheTarget(t *testing.T) {
 	if err := stop(); err == nil {
 		t.Error("a cancelled lane returned nil")
 	}
-	counts, err := l.rdb.HGetAll(t.Context(), "slipstream:{"+t.Name()+"}:counts:job").Result()
+	counts, err := l.rdb.HGetAll(t.Context(), keyspace.Counts(l.name, "job")).Result()
 	if err != nil || counts[lane.FieldUpdated] != "3" || counts[lane.FieldDeleted] != "1" || counts[lane.FieldLastArrival] == "" {
 		t.Errorf("counters %v, %v", counts, err)
 	}

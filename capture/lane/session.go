@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
@@ -43,6 +44,7 @@ type session struct {
 	keeper  *keeper
 	ctx     context.Context // of the stream to the transformer
 	settled chan struct{}   // capacity 1: something was settled
+	rejects chan *flowv1.Rejects
 
 	sequence    uint64
 	incarnation string
@@ -64,11 +66,13 @@ func (l *Lane) session(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	s := &session{l: l, ctx: ctx, settled: make(chan struct{}, 1)}
+	s := &session{l: l, ctx: ctx, settled: make(chan struct{}, 1), rejects: make(chan *flowv1.Rejects, mostFlights)}
 	opened, err := s.open()
 	if err != nil {
 		return err
 	}
+	var storing sync.WaitGroup
+	storing.Go(s.storeRejects)
 	err = s.drive(opened)
 	// The receiving goroutine ends with the stream: in order when all is settled, else at once. Close waits for it.
 	if err != nil {
@@ -77,6 +81,8 @@ func (l *Lane) session(ctx context.Context) error {
 	abort := time.AfterFunc(closePatience, cancel)
 	_ = s.sender.Close() // why the stream ended is known already
 	abort.Stop()
+	cancel()
+	storing.Wait()
 	if s.keeper != nil {
 		s.keeper.close(ctx)
 	}

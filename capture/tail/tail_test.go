@@ -3,6 +3,7 @@ package tail
 import (
 	"bufio"
 	"context"
+	"crypto/rand"
 	"fmt"
 	"io"
 	"net"
@@ -21,6 +22,7 @@ import (
 
 type bench struct {
 	t      *testing.T
+	name   string // of the pipeline: no other test's, and no other run's
 	rdb    *redis.Client
 	stream stream.Stream
 	header stream.Header
@@ -35,7 +37,8 @@ func newBench(t *testing.T) *bench {
 	addr := devserver.SharedRedis(t).Addr
 	rdb := redis.NewClient(&redis.Options{Addr: addr})
 	t.Cleanup(func() { _ = rdb.Close() })
-	b := &bench{t: t, rdb: rdb, stream: stream.Recorded(t.Name(), "job", 0, 1)}
+	name := t.Name() + "-" + rand.Text()[:6]
+	b := &bench{t: t, name: name, rdb: rdb, stream: stream.Recorded(name, "job", 0, 1)}
 	b.dial = func(ctx context.Context) (*resp.Conn, error) { return resp.Dial(ctx, resp.Options{Addr: addr}) }
 	b.values = b.dial
 	var err error
@@ -67,7 +70,7 @@ func (b *bench) tail(at stream.Position, change func(*Options)) *Tail {
 	return tail
 }
 
-func (b *bench) key(name string) string { return b.t.Name() + ":" + name }
+func (b *bench) key(name string) string { return b.name + ":" + name }
 
 // record appends entries: op, key, op, key, …; an upper case op goes to the side stream.
 func (b *bench) record(pairs ...string) {

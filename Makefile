@@ -10,7 +10,8 @@ mains    := $(patsubst services/%/main.go,%,$(wildcard services/*/main.go))
 binaries := $(patsubst bin/slipstream-slipstream,bin/slipstream,$(addprefix bin/slipstream-,$(mains)))
 
 # The binaries need no C library, so that they run on any Linux and in an empty container.
-go_build := CGO_ENABLED=0 go build -trimpath
+version  := $(shell git describe --tags --always --dirty 2>/dev/null)
+go_build := CGO_ENABLED=0 go build -trimpath -ldflags '-X slipstream/services/internal/host.version=$(version)'
 
 # How long one package's tests may take.
 TEST_TIMEOUT ?= 20m

@@ -124,7 +124,6 @@ func (e *Engine) Run(ctx context.Context) error {
 	defer wg.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	stops := map[string]context.CancelFunc{}
 	ticker := time.NewTicker(e.o.Poll)
 	defer ticker.Stop()
 	silent := false
@@ -133,7 +132,7 @@ func (e *Engine) Run(ctx context.Context) error {
 		switch {
 		case err == nil:
 			silent = false
-			e.follow(ctx, &wg, stops, names)
+			e.follow(ctx, &wg, names)
 		case ctx.Err() == nil && !silent: // pipelines that run go on
 			silent = true
 			e.log.WarnContext(ctx, "store does not answer", "error", err)
@@ -159,8 +158,9 @@ func (e *Engine) names(ctx context.Context) ([]string, error) {
 	return names, nil
 }
 
-// follow starts the pipelines that are new and ends those that are gone.
-func (e *Engine) follow(ctx context.Context, wg *sync.WaitGroup, stops map[string]context.CancelFunc, names []string) {
+// follow starts the pipelines that are new. None ends because its name is gone: names do not go away but by a flush, and
+// the pipeline puts itself back then.
+func (e *Engine) follow(ctx context.Context, wg *sync.WaitGroup, names []string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, name := range names {
@@ -169,20 +169,12 @@ func (e *Engine) follow(ctx context.Context, wg *sync.WaitGroup, stops map[strin
 		}
 		p := newPipeline(e, name)
 		e.pipelines[name] = p
-		own, stop := context.WithCancel(ctx)
-		stops[name] = stop
 		wg.Go(func() {
-			p.run(own)
+			p.run(ctx)
 			e.mu.Lock()
 			defer e.mu.Unlock()
 			delete(e.pipelines, name)
 		})
-	}
-	for name, stop := range stops {
-		if !slices.Contains(names, name) {
-			stop()
-			delete(stops, name)
-		}
 	}
 }
 

@@ -116,7 +116,10 @@ func (p *pipeline) load(ctx context.Context) error {
 	}
 	text, _ := values[0].(string)
 	if text == "" {
-		return nil // not deployed yet
+		if p.spec == nil {
+			return nil // not deployed yet
+		}
+		return p.restore(ctx)
 	}
 	generation, err := strconv.ParseUint(text, 10, 64)
 	if err != nil {

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"sync"
@@ -30,10 +31,17 @@ func (s *Server) Status(ctx context.Context, req *gatewayv1.StatusRequest) (*gat
 		return nil, err
 	}
 	now, err := s.config.Store.Current(ctx, name)
-	if err != nil {
-		return nil, failure(err)
+	if err == nil {
+		return s.status(ctx, name, now), nil
 	}
-	return s.status(ctx, name, now), nil
+	if errors.Is(err, store.ErrNotDeployed) {
+		// A FLUSHALL takes the generation with it; capture runs on with the one it has (design D10), and that is what to show.
+		res := s.status(ctx, name, store.State{Pipeline: &pipelinev1.Pipeline{}})
+		if res.GetStatus().GetGeneration() > 0 {
+			return res, nil
+		}
+	}
+	return nil, failure(err)
 }
 
 // WatchStatus implements gatewayv1.GatewayServiceServer.
@@ -83,7 +91,9 @@ func (s *Server) status(ctx context.Context, name string, now store.State) *gate
 
 	merged := merge(views)
 	merged.Pipeline = name
-	merged.Running = now.Running
+	if now.Pipeline.GetGeneration() > 0 {
+		merged.Running = now.Running
+	}
 	if len(views) == 0 {
 		merged.Generation = now.Pipeline.GetGeneration()
 		merged.ReadMs = s.config.Now().UnixMilli()

@@ -58,7 +58,7 @@ func burstKeys(t *testing.T) int {
 		must(t, err)
 		return n
 	}
-	return 60_000
+	return 200_000
 }
 
 // write writes items from..to in the given version, as fast as Redis takes them.

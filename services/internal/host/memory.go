@@ -16,6 +16,9 @@ var redial = backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, 
 // memoryBuffer is how many bytes a connection in memory holds in each direction.
 const memoryBuffer = 4 << 20
 
+// MemoryTarget is the target of clients of a Memory.
+const MemoryTarget = "passthrough:///memory"
+
 // Memory is a gRPC server that is reached without a network, for services that share a process (design D12).
 type Memory struct{ lis *bufconn.Listener }
 
@@ -27,7 +30,7 @@ func (m *Memory) Listener() net.Listener { return m.lis }
 
 // Dial makes a client of it.
 func (m *Memory) Dial() (*grpc.ClientConn, error) {
-	return Dial("passthrough:///memory", grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
+	return Dial(MemoryTarget, grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
 		return m.lis.DialContext(ctx)
 	}))
 }

@@ -89,7 +89,7 @@ func dial(capture, transformer, appliers string) (*Peers, error) {
 // New makes the service. Without rdb it can only validate. Client and peers stay the caller's to close.
 func New(p *host.Process, rdb redis.UniversalClient, peers *Peers) *server.Server {
 	c := server.Config{
-		Transformer: server.Over(peers.Transformer.Target(), peers.Transformer, transformerv1.NewTransformerServiceClient),
+		Transformer: server.Over(address(peers.Transformer), peers.Transformer, transformerv1.NewTransformerServiceClient),
 		Appliers:    map[string]server.Peer[applierv1.ApplierServiceClient]{},
 		Resolve:     secret.Resolve,
 		Version:     host.Version(),
@@ -102,9 +102,17 @@ func New(p *host.Process, rdb redis.UniversalClient, peers *Peers) *server.Serve
 		c.Capture = append(c.Capture, server.Over(address, conn, capturev1.NewCaptureServiceClient))
 	}
 	for kind, conn := range peers.Appliers {
-		c.Appliers[kind] = server.Over(conn.Target(), conn, applierv1.NewApplierServiceClient)
+		c.Appliers[kind] = server.Over(address(conn), conn, applierv1.NewApplierServiceClient)
 	}
 	return server.New(c)
+}
+
+// address is where a client calls, for people.
+func address(conn *grpc.ClientConn) string {
+	if conn.Target() == host.MemoryTarget {
+		return "in this process"
+	}
+	return conn.Target()
 }
 
 // Register puts the gateway on the process's gRPC server.

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"google.golang.org/grpc/status"
 
 	"slipstream/capture/source"
 	"slipstream/gateway/compile"
@@ -25,6 +26,7 @@ import (
 	gatewayv1 "slipstream/proto/slipstream/gateway/v1"
 	pipelinev1 "slipstream/proto/slipstream/pipeline/v1"
 	"slipstream/services/internal/host"
+	"slipstream/services/internal/redisurl"
 )
 
 // Options say what to run.
@@ -67,6 +69,7 @@ func Run(ctx context.Context, o Options) (err error) {
 // Serve is Run with the source and the files given. Without files it deploys nothing: whoever calls the gateway does.
 func Serve(ctx context.Context, o Options, rdb *redis.Client, files []*pipelinev1.File) (err error) {
 	p := host.New("slipstream", o.Log)
+	redisurl.Quiet(p.Log)
 	if o.Grace > 0 {
 		p.Grace = o.Grace
 	}
@@ -92,12 +95,12 @@ func Serve(ctx context.Context, o Options, rdb *redis.Client, files []*pipelinev
 	defer func() { err = errors.Join(err, metrics.Close()) }()
 	p.Log.InfoContext(ctx, "serving", "address", lis.Addr().String(), "metrics", metrics.Addr(), "version", host.Version())
 	return p.Serve(ctx, lis, host.ServiceFunc(func(ctx context.Context) error {
-		return l.run(ctx, o, files, lis.Addr().String())
+		return l.run(ctx, o, files, lis.Addr().String(), rdb.Options().Addr)
 	}))
 }
 
 // run deploys the files and keeps the line running until ctx ends.
-func (l *line) run(ctx context.Context, o Options, files []*pipelinev1.File, address string) error {
+func (l *line) run(ctx context.Context, o Options, files []*pipelinev1.File, address, source string) error {
 	if len(files) == 0 {
 		if o.Ready != nil {
 			o.Ready(address)
@@ -107,14 +110,15 @@ func (l *line) run(ctx context.Context, o Options, files []*pipelinev1.File, add
 	}
 	r, err := l.gateway.Deploy(ctx, &gatewayv1.DeployRequest{Files: files})
 	if err != nil {
-		return fmt.Errorf("deploying %s: %w", o.Dir, err)
+		return fmt.Errorf("deploying %s to Redis at %s: %s; check connections.source in %s, and that the server runs",
+			o.Dir, source, status.Convert(err).Message(), compile.ConfigFile)
 	}
 	o.Deployed(r)
 	if compile.Failed(r.Problems) {
 		return ErrProblems
 	}
 	if _, err := l.gateway.Start(ctx, &gatewayv1.StartRequest{}); err != nil {
-		return fmt.Errorf("starting: %w", err)
+		return fmt.Errorf("starting: %s", status.Convert(err).Message())
 	}
 	if o.Ready != nil {
 		o.Ready(address)

@@ -15,6 +15,7 @@ import (
 	"slipstream/proto/keyspace"
 	gatewayv1 "slipstream/proto/slipstream/gateway/v1"
 	"slipstream/services/internal/host"
+	"slipstream/services/internal/redisurl"
 	"slipstream/services/internal/stage/applier"
 	"slipstream/services/internal/stage/capture"
 	"slipstream/services/internal/stage/gateway"
@@ -121,6 +122,7 @@ func (l *line) close() error {
 // Validator is the gateway of a line that captures and stores nothing: slipstream validate without a gateway. end ends it.
 func Validator(ctx context.Context, o Options) (client gatewayv1.GatewayServiceClient, end func() error, err error) {
 	p := host.New("slipstream", o.Log)
+	redisurl.Quiet(p.Log)
 	l, err := assemble(ctx, p, o, nil)
 	if err != nil {
 		return nil, nil, err

@@ -1,13 +1,34 @@
 package redisurl_test
 
 import (
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/redis/go-redis/v9"
+
 	"slipstream/services/internal/redisurl"
 )
+
+// TestQuiet: what go-redis says goes to the log, and only when somebody wants to read that much.
+func TestQuiet(t *testing.T) {
+	for level, heard := range map[slog.Level]bool{slog.LevelDebug: true, slog.LevelInfo: false} {
+		var out strings.Builder
+		redisurl.Quiet(slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: level})))
+		c := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1", MaxRetries: -1})
+		if err := c.Ping(t.Context()).Err(); err == nil {
+			t.Fatal("port 1 answers")
+		}
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+		if strings.Contains(out.String(), "failed to dial") != heard {
+			t.Errorf("at level %v the log says %q", level, out.String())
+		}
+	}
+}
 
 func TestParse(t *testing.T) {
 	pw := filepath.Join(t.TempDir(), "pw")

@@ -31,6 +31,7 @@ func Spec() host.Spec {
 			f.StringVar(&pipelines, "pipelines", "", "pipelines to serve, comma separated; all when empty")
 		},
 		Build: func(_ context.Context, p *host.Process) (host.Service, error) {
+			redisurl.Quiet(p.Log)
 			o, err := redisurl.Parse(redisURL)
 			if err != nil {
 				return nil, err

@@ -52,6 +52,7 @@ func Spec() host.Spec {
 			f.StringVar(&appliers, "appliers", "postgresql=127.0.0.1:7411,sqlite=127.0.0.1:7412", "one applier a connection type: type=host:port, comma separated")
 		},
 		Build: func(_ context.Context, p *host.Process) (host.Service, error) {
+			redisurl.Quiet(p.Log)
 			o, err := redisurl.Parse(redisURL)
 			if err != nil {
 				return nil, err

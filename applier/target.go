@@ -54,6 +54,9 @@ type Target interface {
 	// nothing that a schema change makes wrong may be cached behind it. A missing table or column is class SCHEMA.
 	Table(ctx context.Context, w *pipelinev1.RelationalWrite) (*Table, error)
 
+	// Empty says whether the table of an output has no rows, for jobs with initial_load: if_empty. Faults are those of Table.
+	Empty(ctx context.Context, w *pipelinev1.RelationalWrite) (bool, error)
+
 	// OpenLane issues the fence: in a transaction of its own, it creates the position row of lane with epoch 1 and no
 	// position, or raises the epoch of the row that is there. It waits for, or defeats, any Txn of an earlier owner
 	// that is still under way. It creates the position table where it is missing and may be created; where it may not,

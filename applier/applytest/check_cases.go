@@ -4,7 +4,9 @@ import (
 	"strings"
 	"testing"
 
+	"slipstream/proto/fault"
 	applierv1 "slipstream/proto/slipstream/applier/v1"
+	flowv1 "slipstream/proto/slipstream/flow/v1"
 	pipelinev1 "slipstream/proto/slipstream/pipeline/v1"
 )
 
@@ -13,6 +15,7 @@ var checkCases = []testCase{
 	{"all problems at once", problemsCase},
 	{"a table to be created", createCase},
 	{"strategies that are not supported", strategyCase},
+	{"empty or not", emptyTableCase},
 }
 
 func (f *fixture) check(t *testing.T, db Database, jobs ...*pipelinev1.Job) *applierv1.CheckResponse {
@@ -35,6 +38,32 @@ func fitsCase(t *testing.T, f *fixture) {
 	id, name, age := r.Tables[0].Columns[0], r.Tables[0].Columns[1], r.Tables[0].Columns[2]
 	if id.Name != "id" || name.Name != "Name" || name.Nullable || !age.Nullable || !age.HasDefault || name.HasDefault || age.Generated || name.Type == "" {
 		t.Errorf("columns: %v", r.Tables[0].Columns)
+	}
+}
+
+// emptyTableCase: Opened tells a new lane whether its tables are empty, where the job asks (initial_load: if_empty).
+func emptyTableCase(t *testing.T, f *fixture) {
+	db := f.database(t)
+	f.create(t, db, "t", [][2]string{{"id", f.Types.Key}, {"v", f.Types.Text}}, "id")
+	target := f.target(t, db)
+	w := out("t", "*id", "v").GetRelational()
+	if empty, err := target.Empty(t.Context(), w); err != nil || !empty {
+		t.Errorf("a new table: %v, %v", empty, err)
+	}
+	asks := job(out("t", "*id", "v"))
+	asks.Source = &pipelinev1.Source{InitialLoad: pipelinev1.InitialLoad_INITIAL_LOAD_IF_EMPTY}
+	if c := f.openWith(t, db, f.Dialect, asks, 0); !c.opened.Empty {
+		t.Error("the lane was not told that the table is empty")
+	}
+	db.Exec(t, "INSERT INTO "+f.Quote("t")+" ("+f.Quote("id")+", "+f.Quote("v")+") VALUES ('1', 'x')")
+	if c := f.openWith(t, db, f.Dialect, asks, 1); c.opened.Empty {
+		t.Error("the lane was told that a table with a row is empty")
+	}
+	if empty, err := target.Empty(t.Context(), w); err != nil || empty {
+		t.Errorf("a table with a row: %v, %v", empty, err)
+	}
+	if _, err := target.Empty(t.Context(), out("missing", "*id").GetRelational()); fault.Class(err) != flowv1.FaultClass_FAULT_CLASS_SCHEMA {
+		t.Errorf("a missing table: %v", err)
 	}
 }
 

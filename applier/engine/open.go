@@ -8,6 +8,7 @@ import (
 	"slipstream/proto/fault"
 	applierv1 "slipstream/proto/slipstream/applier/v1"
 	flowv1 "slipstream/proto/slipstream/flow/v1"
+	pipelinev1 "slipstream/proto/slipstream/pipeline/v1"
 )
 
 // openTarget connects and takes the fence, however long that takes (G6).
@@ -38,7 +39,23 @@ func (l *lane) tryOpen(ctx context.Context) (*flowv1.Opened, error) {
 	}
 	opened.Dialect = l.engine.dialect.Name()
 	l.epoch = opened.Epoch
-	return opened, nil
+	if opened.State == nil && l.open.Job.GetSource().GetInitialLoad() == pipelinev1.InitialLoad_INITIAL_LOAD_IF_EMPTY {
+		opened.Empty, err = l.empty(ctx)
+	}
+	return opened, err
+}
+
+// empty says whether every table that the lane writes to has no rows (spec 3.4, initial_load: if_empty).
+func (l *lane) empty(ctx context.Context) (bool, error) {
+	for _, o := range l.open.Job.Outputs {
+		if o.GetRelational() == nil || o.Connection != l.connection {
+			continue
+		}
+		if empty, err := l.lease.target.Empty(ctx, o.GetRelational()); err != nil || !empty {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
 // reopen opens the lane again after a connection was lost, and tells whether batch had been committed: the position

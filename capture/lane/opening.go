@@ -42,8 +42,10 @@ func decide(opened *flowv1.Opened, h stream.Header, load pipelinev1.InitialLoad)
 	if incarnation == "" && at == (stream.Position{}) {
 		o := opening{at: h.Start(), adopt: true, phase: phaseLive}
 		switch load {
-		case pipelinev1.InitialLoad_INITIAL_LOAD_ALWAYS, pipelinev1.InitialLoad_INITIAL_LOAD_IF_EMPTY:
+		case pipelinev1.InitialLoad_INITIAL_LOAD_ALWAYS:
 			o.load = true
+		case pipelinev1.InitialLoad_INITIAL_LOAD_IF_EMPTY: // the sweep of the first lane serves those that open after it
+			o.load = opened.GetEmpty()
 		}
 		return o
 	}

@@ -39,7 +39,8 @@ func TestDecide(t *testing.T) {
 	}{
 		{"new row", &flowv1.Opened{}, none, fresh, "", false, true, "live"},
 		{"new row, load always", &flowv1.Opened{}, always, fresh, "", true, true, "live"},
-		{"new row, load if empty", &flowv1.Opened{}, ifEmpty, fresh, "", true, true, "live"},
+		{"new row, load if empty", &flowv1.Opened{Empty: true}, ifEmpty, fresh, "", true, true, "live"},
+		{"new row, load if empty, and it is not", &flowv1.Opened{}, ifEmpty, fresh, "", false, true, "live"},
 		{
 			"continues", &flowv1.Opened{Position: at(30, 20), State: known("now", "live")}, always,
 			stream.Position{Main: stream.ID{Ms: 30}, Side: stream.ID{Ms: 20}},

@@ -193,6 +193,46 @@ func TestBreak(t *testing.T) {
 	}
 }
 
+// answering stores rejects from within Events, on a stream that has ended meanwhile.
+type answering struct {
+	*recorder
+	sender chan *flow.Sender[batch]
+	got    chan error
+}
+
+func (a answering) Rejects(x *flowv1.Rejects) {
+	s := <-a.sender
+	for { // until the end of the stream is noticed
+		if err := s.Stored(x.Sequence); err != nil {
+			a.got <- err
+			return
+		}
+	}
+}
+
+// TestStoredFromEvents: an answer to Rejects from within Events does not wait for itself when the stream has ended.
+func TestStoredFromEvents(t *testing.T) {
+	down, up, end := flow.Pipe[batch](t.Context())
+	a := answering{newRecorder(), make(chan *flow.Sender[batch], 1), make(chan error, 1)}
+	go func() {
+		_ = up.Send(flow.Up{Opened: &flowv1.Opened{}})
+		_ = up.Send(flow.Up{Rejects: &flowv1.Rejects{Sequence: 1}})
+	}()
+	s, _, err := flow.Open(t.Context(), down, openFrame(1), a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.sender <- s
+	end(fault.Errorf(flowv1.FaultClass_FAULT_CLASS_FENCED, "gone"))
+	if err := <-a.got; !errors.Is(err, flow.ErrClosed) {
+		t.Errorf("got %v", err)
+	}
+	<-s.Done()
+	if fault.Class(s.Err()) != flowv1.FaultClass_FAULT_CLASS_FENCED {
+		t.Errorf("ended with %v", s.Err())
+	}
+}
+
 // TestOpenFails: a refused lane says why, and Waiting before Opened is heard (G6).
 func TestOpenFails(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())

@@ -95,7 +95,7 @@ func (s *Sender[B]) Send(ctx context.Context, b B) error {
 	if err := s.reserve(ctx, b.GetSequence(), size); err != nil {
 		return err
 	}
-	if err := s.send(Down[B]{Batch: b}); err != nil {
+	if err := s.explained(s.send(Down[B]{Batch: b})); err != nil {
 		return fmt.Errorf("sending batch %d: %w", b.GetSequence(), err)
 	}
 	return nil
@@ -133,26 +133,34 @@ func (s *Sender[B]) reserve(ctx context.Context, sequence, size uint64) error {
 
 func (s *Sender[B]) send(d Down[B]) error {
 	s.sendMu.Lock()
-	err := s.link.Send(d)
-	s.sendMu.Unlock()
-	if errors.Is(err, io.EOF) { // the status is what the receiving goroutine got
-		<-s.done
-		return s.Err()
+	defer s.sendMu.Unlock()
+	if err := s.link.Send(d); !errors.Is(err, io.EOF) {
+		return err
 	}
-	return err
+	return ErrClosed
 }
 
-// Stored says that the rejects of a batch are dead letters now.
+// explained waits for the reason of ErrClosed, which the receiving goroutine gets: it must not be called from there.
+func (s *Sender[B]) explained(err error) error {
+	if !errors.Is(err, ErrClosed) {
+		return err
+	}
+	<-s.done
+	return s.Err()
+}
+
+// Stored says that the rejects of a batch are dead letters now. It may be called from Events; that the stream has ended
+// is ErrClosed here, and Err has the reason once Done is closed.
 func (s *Sender[B]) Stored(sequence uint64) error {
 	return s.send(Down[B]{Stored: &flowv1.Stored{Sequence: sequence}})
 }
 
-// Before asks for before images; the answer comes to BeforeEvents.
+// Before asks for before images; the answer comes to BeforeEvents. It may be called from Events, as Stored.
 func (s *Sender[B]) Before(r *applierv1.BeforeRequest) error { return s.send(Down[B]{Before: r}) }
 
 // Drain asks the other end to settle what is under way and waits until it has. It returns the last position settled.
 func (s *Sender[B]) Drain(ctx context.Context) (*changev1.Position, error) {
-	if err := s.send(Down[B]{Drain: &flowv1.Drain{}}); err != nil {
+	if err := s.explained(s.send(Down[B]{Drain: &flowv1.Drain{}})); err != nil {
 		return nil, fmt.Errorf("draining: %w", err)
 	}
 	select {
@@ -167,7 +175,7 @@ func (s *Sender[B]) Drain(ctx context.Context) (*changev1.Position, error) {
 	}
 }
 
-// Done is closed when the lane has ended; Err says why.
+// Done is closed when the lane has ended; Err says why. Neither Send nor Drain may be called from Events.
 func (s *Sender[B]) Done() <-chan struct{} { return s.done }
 
 // Err is why the lane ended: ErrClosed after a stream that ended well, nil while it lives.

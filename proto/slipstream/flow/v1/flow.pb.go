@@ -376,7 +376,10 @@ type Opened struct {
 	// Dialect that answers, for example "postgresql".
 	Dialect string `protobuf:"bytes,4,opt,name=dialect,proto3" json:"dialect,omitempty"`
 	// Delivery guarantee in force at this target.
-	Delivery      Delivery `protobuf:"varint,5,opt,name=delivery,proto3,enum=slipstream.flow.v1.Delivery" json:"delivery,omitempty"`
+	Delivery Delivery `protobuf:"varint,5,opt,name=delivery,proto3,enum=slipstream.flow.v1.Delivery" json:"delivery,omitempty"`
+	// The lane has no state yet, the job asks for initial_load: if_empty, and every table it writes to on this connection
+	// is empty. Always false where the job does not ask.
+	Empty         bool `protobuf:"varint,6,opt,name=empty,proto3" json:"empty,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -444,6 +447,13 @@ func (x *Opened) GetDelivery() Delivery {
 		return x.Delivery
 	}
 	return Delivery_DELIVERY_UNSPECIFIED
+}
+
+func (x *Opened) GetEmpty() bool {
+	if x != nil {
+		return x.Empty
+	}
+	return false
 }
 
 // Settled says that a batch is durable in the target (G2). It settles all batches before it too.
@@ -701,7 +711,7 @@ type Reject struct {
 	Transformed []byte `protobuf:"bytes,11,opt,name=transformed,proto3" json:"transformed,omitempty"`
 	// Why, in one sentence.
 	Reason string `protobuf:"bytes,12,opt,name=reason,proto3" json:"reason,omitempty"`
-	// Which stage said so: transform, validation or target.
+	// Which stage said so: transform, validation, target, or capture for a value that could not be read (G1).
 	ErrorClass string `protobuf:"bytes,13,opt,name=error_class,json=errorClass,proto3" json:"error_class,omitempty"`
 	// Block that failed, for example "transform[2] add_field".
 	Block string `protobuf:"bytes,14,opt,name=block,proto3" json:"block,omitempty"`
@@ -1165,13 +1175,14 @@ const file_slipstream_flow_v1_flow_proto_rawDesc = "" +
 	"connection\x12<\n" +
 	"\bsettings\x18\x05 \x01(\v2 .slipstream.pipeline.v1.SettingsR\bsettings\x12!\n" +
 	"\fwindow_bytes\x18\x06 \x01(\x04R\vwindowBytes\x12\x14\n" +
-	"\x05owner\x18\a \x01(\tR\x05owner\"\xe5\x01\n" +
+	"\x05owner\x18\a \x01(\tR\x05owner\"\xfb\x01\n" +
 	"\x06Opened\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12:\n" +
 	"\bposition\x18\x02 \x01(\v2\x1e.slipstream.change.v1.PositionR\bposition\x125\n" +
 	"\x05state\x18\x03 \x01(\v2\x1f.slipstream.change.v1.LaneStateR\x05state\x12\x18\n" +
 	"\adialect\x18\x04 \x01(\tR\adialect\x128\n" +
-	"\bdelivery\x18\x05 \x01(\x0e2\x1c.slipstream.flow.v1.DeliveryR\bdelivery\"\xb2\x01\n" +
+	"\bdelivery\x18\x05 \x01(\x0e2\x1c.slipstream.flow.v1.DeliveryR\bdelivery\x12\x14\n" +
+	"\x05empty\x18\x06 \x01(\bR\x05empty\"\xb2\x01\n" +
 	"\aSettled\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12:\n" +
 	"\bposition\x18\x02 \x01(\v2\x1e.slipstream.change.v1.PositionR\bposition\x122\n" +

@@ -255,6 +255,16 @@ func (m *Opened) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
+	if m.Empty {
+		i--
+		if m.Empty {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x30
+	}
 	if m.Delivery != 0 {
 		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.Delivery))
 		i--
@@ -1032,6 +1042,9 @@ func (m *Opened) SizeVT() (n int) {
 	}
 	if m.Delivery != 0 {
 		n += 1 + protohelpers.SizeOfVarint(uint64(m.Delivery))
+	}
+	if m.Empty {
+		n += 2
 	}
 	n += len(m.unknownFields)
 	return n
@@ -2009,6 +2022,26 @@ func (m *Opened) UnmarshalVT(dAtA []byte) error {
 					break
 				}
 			}
+		case 6:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Empty", wireType)
+			}
+			var v int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				v |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			m.Empty = bool(v != 0)
 		default:
 			iNdEx = preIndex
 			skippy, err := protohelpers.Skip(dAtA[iNdEx:])

@@ -54,7 +54,7 @@ func newLine(t *testing.T, addr string) *line {
 		target: &lanetest.Target{}, pool: tail.NewPool(dial, 2),
 	}
 	bell := stream.NewBell(dial)
-	ringing, hush := context.WithCancel(context.Background())
+	ringing, hush := context.WithCancel(context.WithoutCancel(t.Context()))
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = bell.Run(ringing) })
 	l.config = lane.Config{
@@ -94,7 +94,7 @@ func (l *line) create() stream.Header {
 // run starts a lane; the returned function ends it at once and waits.
 func (l *line) run() (*lane.Lane, func() error) {
 	l.t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.WithoutCancel(l.t.Context()))
 	one := lane.New(l.config)
 	done := make(chan error, 1)
 	go func() { done <- one.Run(ctx) }()

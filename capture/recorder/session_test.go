@@ -1,7 +1,6 @@
 package recorder_test
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"slices"
@@ -139,7 +138,7 @@ func TestConnectionsKilled(t *testing.T) {
 			case <-time.After(20 * time.Millisecond):
 				// The writer's connection only: the subscription is of type pubsub.
 				kills++
-				_ = r.rdb.Do(context.Background(), "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes").Err()
+				_ = r.rdb.Do(t.Context(), "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes").Err()
 			}
 		}
 	}()

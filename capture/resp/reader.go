@@ -2,6 +2,7 @@ package resp
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"strconv"
 )
@@ -75,7 +76,7 @@ func (r *Reader) line() ([]byte, error) {
 
 // eof tells the end of the connection inside an answer from its end between two answers.
 func eof(err error, seen int) error {
-	if err == io.EOF && seen > 0 {
+	if errors.Is(err, io.EOF) && seen > 0 {
 		return io.ErrUnexpectedEOF
 	}
 	return err

@@ -62,7 +62,7 @@ func TestReader(t *testing.T) {
 			if err := r.OK(); err != nil {
 				t.Fatal(err)
 			}
-			if err := r.OK(); err != io.EOF {
+			if err := r.OK(); !errors.Is(err, io.EOF) {
 				t.Fatal(err)
 			}
 		})
@@ -87,11 +87,11 @@ func TestBadInput(t *testing.T) {
 		strings.Repeat("a", 100_000), strings.Repeat("*1\r\n", 100) + ":1\r\n", "$3\r\nab", "*2\r\n:1\r\n", "%1\r\n", "$5000\r\n" + strings.Repeat("z", 6000),
 	} {
 		r := resp.NewReader(strings.NewReader(input), 0)
-		if _, err := r.Value(); err == nil || resp.Refused(err) != "" || err == io.EOF {
+		if _, err := r.Value(); err == nil || resp.Refused(err) != "" || errors.Is(err, io.EOF) {
 			t.Errorf("%.20q: %v", input, err)
 		}
 		r = resp.NewReader(strings.NewReader(input), 0)
-		if err := r.Skip(); err == nil || resp.Refused(err) != "" || err == io.EOF {
+		if err := r.Skip(); err == nil || resp.Refused(err) != "" || errors.Is(err, io.EOF) {
 			t.Errorf("skipping %.20q: %v", input, err)
 		}
 	}

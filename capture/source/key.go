@@ -25,7 +25,7 @@ func unlock(text []byte, password string) ([]byte, error) {
 		return nil, errors.New("the text is not in PEM form")
 	}
 	//lint:ignore SA1019 the form is old, and in use
-	old := x509.IsEncryptedPEMBlock(block)
+	old := x509.IsEncryptedPEMBlock(block) //nolint:staticcheck // the form is old, and in use
 	if block.Type != "ENCRYPTED PRIVATE KEY" && !old {
 		return text, nil
 	}
@@ -34,7 +34,7 @@ func unlock(text []byte, password string) ([]byte, error) {
 	}
 	if old {
 		//lint:ignore SA1019 as above
-		der, err := x509.DecryptPEMBlock(block, []byte(password))
+		der, err := x509.DecryptPEMBlock(block, []byte(password)) //nolint:staticcheck // as above
 		if err != nil {
 			return nil, fmt.Errorf("decrypting: %w", err)
 		}

@@ -134,13 +134,17 @@ func missingKey(err error) bool {
 // cannot tell.
 func (h Header) Backlog(connection string) (main, side int64) {
 	name := Group(connection)
-	return backlog(h.groups[0], name, h.length), backlog(h.groups[1], name, h.sideLength)
+	return backlog(h.groups[0], name, h.Last, h.length), backlog(h.groups[1], name, h.SideLast, h.sideLength)
 }
 
-func backlog(groups map[string]group, name string, length int64) int64 {
+// backlog trusts the position before the count: who has settled the last entry has no backlog, whatever was counted.
+func backlog(groups map[string]group, name string, last ID, length int64) int64 {
 	g, ok := groups[name]
-	if !ok {
+	switch {
+	case !ok:
 		return length
+	case !last.IsZero() && !g.at.Less(last):
+		return 0
 	}
 	return g.lag
 }

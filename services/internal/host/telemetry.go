@@ -26,7 +26,7 @@ import (
 func Tracing(ctx context.Context, service string, log *slog.Logger) (flush func(time.Duration), err error) {
 	otel.SetTextMapPropagator(propagation.TraceContext{})
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
-		log.Warn("exporting traces", "error", err)
+		log.WarnContext(context.WithoutCancel(ctx), "exporting traces", "error", err)
 	}))
 	if os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") == "" && os.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") == "" {
 		return func(time.Duration) {}, nil

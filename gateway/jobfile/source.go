@@ -56,9 +56,7 @@ func (j *Job) readSource(top *yamlfile.Map) {
 	}
 	elsewhere := map[string]string{
 		"trigger": "write it below redis:", "key_pattern": "write it below redis:", "exclude_commands": "write it below redis:",
-		"stream": "write it below redis:", "initial_load": "write it below redis:", "on_expire": "write it below redis:",
-		"on_evict": "write it below redis:", "on_flush": "write it below redis:", "types": "write it below redis:",
-		"database": "write it below redis:",
+		"stream": "write it below redis:",
 	}
 	for _, key := range ingest {
 		elsewhere[key] = "remove it: it belongs to jobs that read a database; this one reads Redis keys"
@@ -91,11 +89,12 @@ func (j *Job) readRedis(m *yamlfile.Map, src *pipelinev1.Source) (ok bool, inner
 	}
 	readStream(inner, src, pattern)
 	readExcluded(inner.Take(exclude), src)
-	src.OnExpire = readPolicy(inner.Take("on_expire"))
-	src.OnEvict = readPolicy(inner.Take("on_evict"))
-	readReserved(inner)
-	readTypes(inner.Take("types"), src)
-	if load := inner.Take("initial_load"); load.Written() {
+	either := func(key string) yamlfile.Value { return eitherPlace(m, inner, key) }
+	src.OnExpire = readPolicy(either("on_expire"))
+	src.OnEvict = readPolicy(either("on_evict"))
+	readReserved(either)
+	readTypes(either("types"), src)
+	if load := either("initial_load"); load.Written() {
 		switch word, _ := load.Choice("none", "always", "if_empty"); word {
 		case "always":
 			src.InitialLoad = pipelinev1.InitialLoad_INITIAL_LOAD_ALWAYS
@@ -103,11 +102,24 @@ func (j *Job) readRedis(m *yamlfile.Map, src *pipelinev1.Source) (ok bool, inner
 			src.InitialLoad = pipelinev1.InitialLoad_INITIAL_LOAD_IF_EMPTY
 		}
 	}
-	if db := inner.Take("database"); db.Written() {
+	if db := either("database"); db.Written() {
 		n, _ := db.Whole(0, math.MaxInt32)
 		src.Database = uint32(n)
 	}
 	return true, inner
+}
+
+// eitherPlace takes one of our own attributes, which the spec lists without saying whether they stand below redis: or beside
+// it (spec 3.4): both places are right, one of them at a time.
+func eitherPlace(source, redis *yamlfile.Map, key string) yamlfile.Value {
+	inside, beside := redis.Take(key), source.Take(key)
+	if !beside.Written() {
+		return inside
+	}
+	if inside.Written() {
+		beside.Error("write it once, below redis:", "%s is written below redis: and beside it", key)
+	}
+	return beside
 }
 
 // readTrigger wants the one word that makes a job write-behind (A7).
@@ -175,13 +187,13 @@ func readPolicy(v yamlfile.Value) pipelinev1.RemovalPolicy {
 }
 
 // readReserved takes the attributes of which this version knows one word only.
-func readReserved(m *yamlfile.Map) {
+func readReserved(take func(string) yamlfile.Value) {
 	for key, words := range map[string][]string{
-		"on_flush":          {"stop", "ignore", "delete"},
+		"on_flush":          {"ignore", "stop", "delete"}, // a flush is a gap: rows stay, and the line goes on
 		"values":            {"latest", "each"},
 		"on_unknown_delete": {"ignore", "delete"},
 	} {
-		v := m.Take(key)
+		v := take(key)
 		if !v.Written() {
 			continue
 		}

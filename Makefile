@@ -42,6 +42,10 @@ test: install-servers ## run every test with the race detector, against private 
 bench: install-servers ## run every Go benchmark
 	go test -run '^$$' -bench . -benchmem -timeout $(TEST_TIMEOUT) work
 
+.PHONY: images
+images: build ## build a container image of each process
+	@deploy/dev/images
+
 .PHONY: verify
 verify: tools ## check all that can be checked without running it; changes nothing
 	@deploy/dev/verify

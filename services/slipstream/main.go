@@ -25,6 +25,7 @@ func run() int {
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	var o embedded.Options
 	var level, format string
+	var flags *pflag.FlagSet
 	return cli.Main(ctx, cli.Deps{
 		Version: host.Version(),
 		Dial: func(address string) (cli.Gateway, error) {
@@ -39,6 +40,7 @@ func run() int {
 			return cli.Gateway{Client: client, Close: end}, err
 		},
 		RunFlags: func(f *pflag.FlagSet) {
+			flags = f
 			f.StringVar(&o.Listen, "listen", cli.DefaultGateway, "address of the gateway")
 			f.StringVar(&o.Metrics, "metrics", "127.0.0.1:9400", "address of /metrics; \"off\" for none")
 			f.StringVar(&o.Appliers, "appliers", "", "appliers elsewhere: type=host:port, comma separated")
@@ -47,6 +49,9 @@ func run() int {
 			f.StringVar(&format, "log-format", "text", "text or json")
 		},
 		Run: func(ctx context.Context, r cli.Run) error {
+			if err := host.FromEnvironment(flags); err != nil {
+				return err
+			}
 			o.Dir, o.Log = r.Dir, host.Logger(r.Stderr, level, format)
 			o.Deployed = func(d *gatewayv1.DeployResponse) { cli.PrintProblems(r.Stderr, r.Dir, d.Problems) }
 			return embedded.Run(ctx, o)

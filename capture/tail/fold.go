@@ -16,6 +16,7 @@ type policy struct {
 	derivable     bool // the key columns come from the Redis key, so that a key of another type can be a delete (D1)
 	hash, json    bool // types the job takes
 	db            uint32
+	choice        *choice // nil: every entry belongs to the job
 }
 
 func policyOf(s *pipelinev1.Source, db uint32) policy {
@@ -26,6 +27,7 @@ func policyOf(s *pipelinev1.Source, db uint32) policy {
 		hash:          len(s.GetTypes()) == 0 || slices.Contains(s.GetTypes(), "hash"),
 		json:          len(s.GetTypes()) == 0 || slices.Contains(s.GetTypes(), "json"),
 		db:            db,
+		choice:        choiceOf(s),
 	}
 }
 
@@ -86,6 +88,9 @@ func (f *fold) gather(entries []stream.Entry, p policy) {
 		if e.Fault != "" {
 			f.faults = append(f.faults, *e)
 			continue
+		}
+		if !p.choice.takes(e) {
+			continue // it is accounted for, like all of the batch
 		}
 		at, seen := f.latest[string(e.Key)]
 		if seen && f.runs[at].carried == nil && !e.Carries {

@@ -10,7 +10,7 @@ import (
 
 // outboxJob reads a stream that the application writes itself (design D3.3, docs/entry-format.md).
 const outboxJob = `source:
-  redis: {trigger: write-behind, stream: "app:outbox", key_pattern: "emp:*"}
+  redis: {trigger: write-behind, stream: "app:outbox", key_pattern: "emp:*", exclude_commands: [hdel]}
   keys: {fields: {first_name: 1, last_name: 2}}
 output:
   - uses: relational.write
@@ -46,8 +46,17 @@ func TestOutbox(t *testing.T) {
 			rowsAre(t, tg, query, "A|One|"+null+"|F", "B|Two|"+null+"|F")
 			must(t, c.XAdd(t.Context(), &redis.XAddArgs{Stream: "app:outbox", Values: []any{"key", "emp:A:One", "op", "d"}}).Err())
 			rowsAre(t, tg, query, "B|Two|"+null+"|F")
-			if n := c.XLen(t.Context(), "app:outbox").Val(); n != 3 {
-				t.Errorf("the application's stream has %d entries, wrote 3", n)
+			// What the pattern does not match, or the job excludes, is passed over (spec 1.4, 3.5).
+			add := func(values ...any) error {
+				return c.XAdd(t.Context(), &redis.XAddArgs{Stream: "app:outbox", Values: values}).Err()
+			}
+			must(t,
+				add("key", "dept:C:Three", "after", `{"gender":"X"}`),
+				add("key", "emp:B:Two", "op", "u", "command", "hdel", "after", `{"gender":"X"}`),
+				add("key", "emp:D:Four", "after", `{"gender":"M"}`))
+			rowsAre(t, tg, query, "B|Two|"+null+"|F", "D|Four|"+null+"|M")
+			if n := c.XLen(t.Context(), "app:outbox").Val(); n != 6 {
+				t.Errorf("the application's stream has %d entries, wrote 6", n)
 			}
 		})
 	}

@@ -22,7 +22,11 @@ func choiceOf(s *pipelinev1.Source) *choice {
 	if s.GetStream() == "" {
 		return nil
 	}
-	return &choice{pattern: []byte(s.GetKeyPattern()), excluded: s.GetExcludeCommands()}
+	pattern := s.GetKeyPattern()
+	if pattern == "" {
+		pattern = "*"
+	}
+	return &choice{pattern: []byte(pattern), excluded: s.GetExcludeCommands()}
 }
 
 // takes says whether an entry belongs to the job (spec 1.4, 3.5).

@@ -982,7 +982,7 @@ func (x *Job) GetOutputs() []*Output {
 // Source says which changes belong to a job (spec 3.3, 3.4).
 type Source struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Redis glob (spec 3.5).
+	// Redis glob (spec 3.5). Empty, where an application writes the stream: every key.
 	KeyPattern string `protobuf:"bytes,1,opt,name=key_pattern,json=keyPattern,proto3" json:"key_pattern,omitempty"`
 	// Commands and events whose entries are dropped, lower case (spec 1.4).
 	ExcludeCommands []string `protobuf:"bytes,2,rep,name=exclude_commands,json=excludeCommands,proto3" json:"exclude_commands,omitempty"`

@@ -40,7 +40,9 @@ const (
 	// Delete every row of the parent (the key columns marked parent) that no later row of the same change writes:
 	// shrunk arrays and deleted parents of foreach (spec 5.3).
 	RowOp_ROW_OP_PRUNE RowOp = 3
-	// Delete the rows that the Redis key owns in the row index (design D8); all columns are null.
+	// Delete the rows that the Redis key owns in the row index (design D8); all columns are null. In an output with a row
+	// index, the rows that one change upserts or replaces are all that its Redis key owns from then on: what it owned
+	// before and does not write again is deleted too, so this op stands only where a change writes no row.
 	RowOp_ROW_OP_DELETE_OWNED RowOp = 4
 	// Insert a new row whatever is there (load_strategy APPEND).
 	RowOp_ROW_OP_INSERT RowOp = 5
@@ -583,12 +585,18 @@ type Rows struct {
 	Columns []*Column `protobuf:"bytes,5,rep,name=columns,proto3" json:"columns,omitempty"`
 	// The Redis key of each row. Present only where the output keeps a row index.
 	Owners *Column `protobuf:"bytes,6,opt,name=owners,proto3" json:"owners,omitempty"`
-	// The before image of each row's Redis key, JSON text. Present only under before_image: full.
+	// The value of each row's Redis key as captured, JSON text, which is the before image of its next change. Present
+	// only under before_image: full, in one output a connection, and there on the first row of each change.
 	Before *Column `protobuf:"bytes,7,opt,name=before,proto3" json:"before,omitempty"`
-	// Stream ID of each row's change, first part. Present only where the output keeps a row index.
+	// Stream ID of each row's change, first part. Present only where the output keeps a row index. A change of the side
+	// stream has the ID that its batch moves the main stream to: its value is at least as new. A change that is
+	// replayed as recorded has the ID of the entry whose value it is.
 	IdMs []uint64 `protobuf:"varint,8,rep,packed,name=id_ms,json=idMs,proto3" json:"id_ms,omitempty"`
 	// Stream ID of each row's change, second part.
-	IdSeq         []uint64 `protobuf:"varint,9,rep,packed,name=id_seq,json=idSeq,proto3" json:"id_seq,omitempty"`
+	IdSeq []uint64 `protobuf:"varint,9,rep,packed,name=id_seq,json=idSeq,proto3" json:"id_seq,omitempty"`
+	// For each row 1 where it is written only if the row index knows nothing of its Redis key that has this ID or a later
+	// one (Change.as_of), otherwise 0. Empty: 0 for all.
+	Guards        []byte `protobuf:"bytes,10,opt,name=guards,proto3" json:"guards,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -682,6 +690,13 @@ func (x *Rows) GetIdMs() []uint64 {
 func (x *Rows) GetIdSeq() []uint64 {
 	if x != nil {
 		return x.IdSeq
+	}
+	return nil
+}
+
+func (x *Rows) GetGuards() []byte {
+	if x != nil {
+		return x.Guards
 	}
 	return nil
 }
@@ -941,7 +956,9 @@ type CheckResponse struct {
 	// The tables of the outputs that exist.
 	Tables []*Table `protobuf:"bytes,2,rep,name=tables,proto3" json:"tables,omitempty"`
 	// Product and version of the server.
-	Server        string `protobuf:"bytes,3,opt,name=server,proto3" json:"server,omitempty"`
+	Server string `protobuf:"bytes,3,opt,name=server,proto3" json:"server,omitempty"`
+	// What Prepare and the first lane would create, in order.
+	Plan          []*Statement `protobuf:"bytes,4,rep,name=plan,proto3" json:"plan,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -997,6 +1014,451 @@ func (x *CheckResponse) GetServer() string {
 	return ""
 }
 
+func (x *CheckResponse) GetPlan() []*Statement {
+	if x != nil {
+		return x.Plan
+	}
+	return nil
+}
+
+// Statement is a statement with what it is for.
+type Statement struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Job it belongs to; empty: the position table and the row index.
+	Job string `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
+	// Index of the output in the job.
+	Output uint32 `protobuf:"varint,2,opt,name=output,proto3" json:"output,omitempty"`
+	// Its text, ready to be run; in previews with the values in place.
+	Text string `protobuf:"bytes,3,opt,name=text,proto3" json:"text,omitempty"`
+	// Rows it would write.
+	Rows          uint32 `protobuf:"varint,4,opt,name=rows,proto3" json:"rows,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Statement) Reset() {
+	*x = Statement{}
+	mi := &file_slipstream_applier_v1_applier_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Statement) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Statement) ProtoMessage() {}
+
+func (x *Statement) ProtoReflect() protoreflect.Message {
+	mi := &file_slipstream_applier_v1_applier_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Statement.ProtoReflect.Descriptor instead.
+func (*Statement) Descriptor() ([]byte, []int) {
+	return file_slipstream_applier_v1_applier_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *Statement) GetJob() string {
+	if x != nil {
+		return x.Job
+	}
+	return ""
+}
+
+func (x *Statement) GetOutput() uint32 {
+	if x != nil {
+		return x.Output
+	}
+	return 0
+}
+
+func (x *Statement) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *Statement) GetRows() uint32 {
+	if x != nil {
+		return x.Rows
+	}
+	return 0
+}
+
+// PrepareRequest names what may be created, as CheckRequest does.
+type PrepareRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The connection, its secret references unresolved.
+	Connection *v12.Connection `protobuf:"bytes,1,opt,name=connection,proto3" json:"connection,omitempty"`
+	// The jobs; only their outputs to this connection are looked at.
+	Jobs []*v12.Job `protobuf:"bytes,2,rep,name=jobs,proto3" json:"jobs,omitempty"`
+	// Engine settings of the pipeline.
+	Settings      *v12.Settings `protobuf:"bytes,3,opt,name=settings,proto3" json:"settings,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PrepareRequest) Reset() {
+	*x = PrepareRequest{}
+	mi := &file_slipstream_applier_v1_applier_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PrepareRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PrepareRequest) ProtoMessage() {}
+
+func (x *PrepareRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_slipstream_applier_v1_applier_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PrepareRequest.ProtoReflect.Descriptor instead.
+func (*PrepareRequest) Descriptor() ([]byte, []int) {
+	return file_slipstream_applier_v1_applier_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *PrepareRequest) GetConnection() *v12.Connection {
+	if x != nil {
+		return x.Connection
+	}
+	return nil
+}
+
+func (x *PrepareRequest) GetJobs() []*v12.Job {
+	if x != nil {
+		return x.Jobs
+	}
+	return nil
+}
+
+func (x *PrepareRequest) GetSettings() *v12.Settings {
+	if x != nil {
+		return x.Settings
+	}
+	return nil
+}
+
+// PrepareResponse tells what was created.
+type PrepareResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What was run.
+	Created []*Statement `protobuf:"bytes,1,rep,name=created,proto3" json:"created,omitempty"`
+	// What could not be created and why.
+	Problems      []*v12.Problem `protobuf:"bytes,2,rep,name=problems,proto3" json:"problems,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PrepareResponse) Reset() {
+	*x = PrepareResponse{}
+	mi := &file_slipstream_applier_v1_applier_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PrepareResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PrepareResponse) ProtoMessage() {}
+
+func (x *PrepareResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_slipstream_applier_v1_applier_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PrepareResponse.ProtoReflect.Descriptor instead.
+func (*PrepareResponse) Descriptor() ([]byte, []int) {
+	return file_slipstream_applier_v1_applier_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *PrepareResponse) GetCreated() []*Statement {
+	if x != nil {
+		return x.Created
+	}
+	return nil
+}
+
+func (x *PrepareResponse) GetProblems() []*v12.Problem {
+	if x != nil {
+		return x.Problems
+	}
+	return nil
+}
+
+// PreviewRequest holds rows to try.
+type PreviewRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The connection, its secret references unresolved.
+	Connection *v12.Connection `protobuf:"bytes,1,opt,name=connection,proto3" json:"connection,omitempty"`
+	// The job.
+	Job *v12.Job `protobuf:"bytes,2,opt,name=job,proto3" json:"job,omitempty"`
+	// Engine settings of the pipeline.
+	Settings *v12.Settings `protobuf:"bytes,3,opt,name=settings,proto3" json:"settings,omitempty"`
+	// The rows.
+	Batch *RowBatch `protobuf:"bytes,4,opt,name=batch,proto3" json:"batch,omitempty"`
+	// Run the statements in a transaction, read the rows before and after, and roll back.
+	Diff bool `protobuf:"varint,5,opt,name=diff,proto3" json:"diff,omitempty"`
+	// The lane whose row index is looked at; its partition does not matter.
+	Lane          *v1.Lane `protobuf:"bytes,6,opt,name=lane,proto3" json:"lane,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PreviewRequest) Reset() {
+	*x = PreviewRequest{}
+	mi := &file_slipstream_applier_v1_applier_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PreviewRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PreviewRequest) ProtoMessage() {}
+
+func (x *PreviewRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_slipstream_applier_v1_applier_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PreviewRequest.ProtoReflect.Descriptor instead.
+func (*PreviewRequest) Descriptor() ([]byte, []int) {
+	return file_slipstream_applier_v1_applier_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *PreviewRequest) GetConnection() *v12.Connection {
+	if x != nil {
+		return x.Connection
+	}
+	return nil
+}
+
+func (x *PreviewRequest) GetJob() *v12.Job {
+	if x != nil {
+		return x.Job
+	}
+	return nil
+}
+
+func (x *PreviewRequest) GetSettings() *v12.Settings {
+	if x != nil {
+		return x.Settings
+	}
+	return nil
+}
+
+func (x *PreviewRequest) GetBatch() *RowBatch {
+	if x != nil {
+		return x.Batch
+	}
+	return nil
+}
+
+func (x *PreviewRequest) GetDiff() bool {
+	if x != nil {
+		return x.Diff
+	}
+	return false
+}
+
+func (x *PreviewRequest) GetLane() *v1.Lane {
+	if x != nil {
+		return x.Lane
+	}
+	return nil
+}
+
+// PreviewResponse tells what the rows would do.
+type PreviewResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The statements, in the order in which they would run.
+	Statements []*Statement `protobuf:"bytes,1,rep,name=statements,proto3" json:"statements,omitempty"`
+	// The rows they would change, if asked for.
+	Differences []*RowDifference `protobuf:"bytes,2,rep,name=differences,proto3" json:"differences,omitempty"`
+	// Rows that do not fit.
+	Rejects []*v1.Reject `protobuf:"bytes,3,rep,name=rejects,proto3" json:"rejects,omitempty"`
+	// Why it could not be tried at all.
+	Fault         *v1.Fault `protobuf:"bytes,4,opt,name=fault,proto3" json:"fault,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PreviewResponse) Reset() {
+	*x = PreviewResponse{}
+	mi := &file_slipstream_applier_v1_applier_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PreviewResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PreviewResponse) ProtoMessage() {}
+
+func (x *PreviewResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_slipstream_applier_v1_applier_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PreviewResponse.ProtoReflect.Descriptor instead.
+func (*PreviewResponse) Descriptor() ([]byte, []int) {
+	return file_slipstream_applier_v1_applier_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *PreviewResponse) GetStatements() []*Statement {
+	if x != nil {
+		return x.Statements
+	}
+	return nil
+}
+
+func (x *PreviewResponse) GetDifferences() []*RowDifference {
+	if x != nil {
+		return x.Differences
+	}
+	return nil
+}
+
+func (x *PreviewResponse) GetRejects() []*v1.Reject {
+	if x != nil {
+		return x.Rejects
+	}
+	return nil
+}
+
+func (x *PreviewResponse) GetFault() *v1.Fault {
+	if x != nil {
+		return x.Fault
+	}
+	return nil
+}
+
+// RowDifference is a row of the target before and after.
+type RowDifference struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Index of the output in the job.
+	Output uint32 `protobuf:"varint,1,opt,name=output,proto3" json:"output,omitempty"`
+	// Table.
+	Table string `protobuf:"bytes,2,opt,name=table,proto3" json:"table,omitempty"`
+	// Columns shown: those of the output.
+	Columns []string `protobuf:"bytes,3,rep,name=columns,proto3" json:"columns,omitempty"`
+	// Values before, JSON text of a list; empty: there was no such row.
+	Before []byte `protobuf:"bytes,4,opt,name=before,proto3" json:"before,omitempty"`
+	// Values after, JSON text of a list; empty: there is no such row any more.
+	After         []byte `protobuf:"bytes,5,opt,name=after,proto3" json:"after,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RowDifference) Reset() {
+	*x = RowDifference{}
+	mi := &file_slipstream_applier_v1_applier_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RowDifference) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RowDifference) ProtoMessage() {}
+
+func (x *RowDifference) ProtoReflect() protoreflect.Message {
+	mi := &file_slipstream_applier_v1_applier_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RowDifference.ProtoReflect.Descriptor instead.
+func (*RowDifference) Descriptor() ([]byte, []int) {
+	return file_slipstream_applier_v1_applier_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *RowDifference) GetOutput() uint32 {
+	if x != nil {
+		return x.Output
+	}
+	return 0
+}
+
+func (x *RowDifference) GetTable() string {
+	if x != nil {
+		return x.Table
+	}
+	return ""
+}
+
+func (x *RowDifference) GetColumns() []string {
+	if x != nil {
+		return x.Columns
+	}
+	return nil
+}
+
+func (x *RowDifference) GetBefore() []byte {
+	if x != nil {
+		return x.Before
+	}
+	return nil
+}
+
+func (x *RowDifference) GetAfter() []byte {
+	if x != nil {
+		return x.After
+	}
+	return nil
+}
+
 // Table is a target table as its catalogue describes it.
 type Table struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1012,7 +1474,7 @@ type Table struct {
 
 func (x *Table) Reset() {
 	*x = Table{}
-	mi := &file_slipstream_applier_v1_applier_proto_msgTypes[9]
+	mi := &file_slipstream_applier_v1_applier_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1024,7 +1486,7 @@ func (x *Table) String() string {
 func (*Table) ProtoMessage() {}
 
 func (x *Table) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_applier_v1_applier_proto_msgTypes[9]
+	mi := &file_slipstream_applier_v1_applier_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1037,7 +1499,7 @@ func (x *Table) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Table.ProtoReflect.Descriptor instead.
 func (*Table) Descriptor() ([]byte, []int) {
-	return file_slipstream_applier_v1_applier_proto_rawDescGZIP(), []int{9}
+	return file_slipstream_applier_v1_applier_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Table) GetJob() string {
@@ -1080,7 +1542,7 @@ type TableColumn struct {
 
 func (x *TableColumn) Reset() {
 	*x = TableColumn{}
-	mi := &file_slipstream_applier_v1_applier_proto_msgTypes[10]
+	mi := &file_slipstream_applier_v1_applier_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1092,7 +1554,7 @@ func (x *TableColumn) String() string {
 func (*TableColumn) ProtoMessage() {}
 
 func (x *TableColumn) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_applier_v1_applier_proto_msgTypes[10]
+	mi := &file_slipstream_applier_v1_applier_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1105,7 +1567,7 @@ func (x *TableColumn) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TableColumn.ProtoReflect.Descriptor instead.
 func (*TableColumn) Descriptor() ([]byte, []int) {
-	return file_slipstream_applier_v1_applier_proto_rawDescGZIP(), []int{10}
+	return file_slipstream_applier_v1_applier_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *TableColumn) GetName() string {
@@ -1170,7 +1632,7 @@ const file_slipstream_applier_v1_applier_proto_rawDesc = "" +
 	"\vtraceparent\x18\x04 \x01(\tR\vtraceparent\x123\n" +
 	"\x06tables\x18\x05 \x03(\v2\x1b.slipstream.applier.v1.RowsR\x06tables\x12\x12\n" +
 	"\x04hold\x18\x06 \x01(\bR\x04hold\x12\x18\n" +
-	"\achanges\x18\a \x01(\rR\achanges\"\xb3\x02\n" +
+	"\achanges\x18\a \x01(\rR\achanges\"\xcb\x02\n" +
 	"\x04Rows\x12\x16\n" +
 	"\x06output\x18\x01 \x01(\rR\x06output\x12\x14\n" +
 	"\x05count\x18\x02 \x01(\rR\x05count\x12\x10\n" +
@@ -1180,7 +1642,9 @@ const file_slipstream_applier_v1_applier_proto_rawDesc = "" +
 	"\x06owners\x18\x06 \x01(\v2\x1d.slipstream.applier.v1.ColumnR\x06owners\x125\n" +
 	"\x06before\x18\a \x01(\v2\x1d.slipstream.applier.v1.ColumnR\x06before\x12\x13\n" +
 	"\x05id_ms\x18\b \x03(\x04R\x04idMs\x12\x15\n" +
-	"\x06id_seq\x18\t \x03(\x04R\x05idSeq\"F\n" +
+	"\x06id_seq\x18\t \x03(\x04R\x05idSeq\x12\x16\n" +
+	"\x06guards\x18\n" +
+	" \x01(\fR\x06guards\"F\n" +
 	"\x06Column\x12\x12\n" +
 	"\x04text\x18\x01 \x01(\fR\x04text\x12\x12\n" +
 	"\x04ends\x18\x02 \x03(\rR\x04ends\x12\x14\n" +
@@ -1197,11 +1661,48 @@ const file_slipstream_applier_v1_applier_proto_rawDesc = "" +
 	"connection\x18\x01 \x01(\v2\".slipstream.pipeline.v1.ConnectionR\n" +
 	"connection\x12/\n" +
 	"\x04jobs\x18\x02 \x03(\v2\x1b.slipstream.pipeline.v1.JobR\x04jobs\x12<\n" +
-	"\bsettings\x18\x03 \x01(\v2 .slipstream.pipeline.v1.SettingsR\bsettings\"\x9a\x01\n" +
+	"\bsettings\x18\x03 \x01(\v2 .slipstream.pipeline.v1.SettingsR\bsettings\"\xd0\x01\n" +
 	"\rCheckResponse\x12;\n" +
 	"\bproblems\x18\x01 \x03(\v2\x1f.slipstream.pipeline.v1.ProblemR\bproblems\x124\n" +
 	"\x06tables\x18\x02 \x03(\v2\x1c.slipstream.applier.v1.TableR\x06tables\x12\x16\n" +
-	"\x06server\x18\x03 \x01(\tR\x06server\"o\n" +
+	"\x06server\x18\x03 \x01(\tR\x06server\x124\n" +
+	"\x04plan\x18\x04 \x03(\v2 .slipstream.applier.v1.StatementR\x04plan\"]\n" +
+	"\tStatement\x12\x10\n" +
+	"\x03job\x18\x01 \x01(\tR\x03job\x12\x16\n" +
+	"\x06output\x18\x02 \x01(\rR\x06output\x12\x12\n" +
+	"\x04text\x18\x03 \x01(\tR\x04text\x12\x12\n" +
+	"\x04rows\x18\x04 \x01(\rR\x04rows\"\xc3\x01\n" +
+	"\x0ePrepareRequest\x12B\n" +
+	"\n" +
+	"connection\x18\x01 \x01(\v2\".slipstream.pipeline.v1.ConnectionR\n" +
+	"connection\x12/\n" +
+	"\x04jobs\x18\x02 \x03(\v2\x1b.slipstream.pipeline.v1.JobR\x04jobs\x12<\n" +
+	"\bsettings\x18\x03 \x01(\v2 .slipstream.pipeline.v1.SettingsR\bsettings\"\x8a\x01\n" +
+	"\x0fPrepareResponse\x12:\n" +
+	"\acreated\x18\x01 \x03(\v2 .slipstream.applier.v1.StatementR\acreated\x12;\n" +
+	"\bproblems\x18\x02 \x03(\v2\x1f.slipstream.pipeline.v1.ProblemR\bproblems\"\xba\x02\n" +
+	"\x0ePreviewRequest\x12B\n" +
+	"\n" +
+	"connection\x18\x01 \x01(\v2\".slipstream.pipeline.v1.ConnectionR\n" +
+	"connection\x12-\n" +
+	"\x03job\x18\x02 \x01(\v2\x1b.slipstream.pipeline.v1.JobR\x03job\x12<\n" +
+	"\bsettings\x18\x03 \x01(\v2 .slipstream.pipeline.v1.SettingsR\bsettings\x125\n" +
+	"\x05batch\x18\x04 \x01(\v2\x1f.slipstream.applier.v1.RowBatchR\x05batch\x12\x12\n" +
+	"\x04diff\x18\x05 \x01(\bR\x04diff\x12,\n" +
+	"\x04lane\x18\x06 \x01(\v2\x18.slipstream.flow.v1.LaneR\x04lane\"\x82\x02\n" +
+	"\x0fPreviewResponse\x12@\n" +
+	"\n" +
+	"statements\x18\x01 \x03(\v2 .slipstream.applier.v1.StatementR\n" +
+	"statements\x12F\n" +
+	"\vdifferences\x18\x02 \x03(\v2$.slipstream.applier.v1.RowDifferenceR\vdifferences\x124\n" +
+	"\arejects\x18\x03 \x03(\v2\x1a.slipstream.flow.v1.RejectR\arejects\x12/\n" +
+	"\x05fault\x18\x04 \x01(\v2\x19.slipstream.flow.v1.FaultR\x05fault\"\x85\x01\n" +
+	"\rRowDifference\x12\x16\n" +
+	"\x06output\x18\x01 \x01(\rR\x06output\x12\x14\n" +
+	"\x05table\x18\x02 \x01(\tR\x05table\x12\x18\n" +
+	"\acolumns\x18\x03 \x03(\tR\acolumns\x12\x16\n" +
+	"\x06before\x18\x04 \x01(\fR\x06before\x12\x14\n" +
+	"\x05after\x18\x05 \x01(\fR\x05after\"o\n" +
 	"\x05Table\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\tR\x03job\x12\x16\n" +
 	"\x06output\x18\x02 \x01(\rR\x06output\x12<\n" +
@@ -1230,10 +1731,12 @@ const file_slipstream_applier_v1_applier_proto_rawDesc = "" +
 	"\x12VALUE_KIND_BOOLEAN\x10\x03\x12\x17\n" +
 	"\x13VALUE_KIND_DOCUMENT\x10\x04\x12\x14\n" +
 	"\x10VALUE_KIND_BYTES\x10\x05\x12\x15\n" +
-	"\x11VALUE_KIND_ABSENT\x10\x062\xbc\x01\n" +
+	"\x11VALUE_KIND_ABSENT\x10\x062\xf0\x02\n" +
 	"\x0eApplierService\x12V\n" +
 	"\x05Apply\x12#.slipstream.applier.v1.ApplyRequest\x1a$.slipstream.applier.v1.ApplyResponse(\x010\x01\x12R\n" +
-	"\x05Check\x12#.slipstream.applier.v1.CheckRequest\x1a$.slipstream.applier.v1.CheckResponseB\xd1\x01\n" +
+	"\x05Check\x12#.slipstream.applier.v1.CheckRequest\x1a$.slipstream.applier.v1.CheckResponse\x12X\n" +
+	"\aPrepare\x12%.slipstream.applier.v1.PrepareRequest\x1a&.slipstream.applier.v1.PrepareResponse\x12X\n" +
+	"\aPreview\x12%.slipstream.applier.v1.PreviewRequest\x1a&.slipstream.applier.v1.PreviewResponseB\xd1\x01\n" +
 	"\x19com.slipstream.applier.v1B\fApplierProtoP\x01Z0slipstream/proto/slipstream/applier/v1;applierv1\xa2\x02\x03SAX\xaa\x02\x15Slipstream.Applier.V1\xca\x02\x15Slipstream\\Applier\\V1\xe2\x02!Slipstream\\Applier\\V1\\GPBMetadata\xea\x02\x17Slipstream::Applier::V1b\x06proto3"
 
 var (
@@ -1249,69 +1752,97 @@ func file_slipstream_applier_v1_applier_proto_rawDescGZIP() []byte {
 }
 
 var file_slipstream_applier_v1_applier_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_slipstream_applier_v1_applier_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_slipstream_applier_v1_applier_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_slipstream_applier_v1_applier_proto_goTypes = []any{
-	(RowOp)(0),             // 0: slipstream.applier.v1.RowOp
-	(ValueKind)(0),         // 1: slipstream.applier.v1.ValueKind
-	(*ApplyRequest)(nil),   // 2: slipstream.applier.v1.ApplyRequest
-	(*ApplyResponse)(nil),  // 3: slipstream.applier.v1.ApplyResponse
-	(*RowBatch)(nil),       // 4: slipstream.applier.v1.RowBatch
-	(*Rows)(nil),           // 5: slipstream.applier.v1.Rows
-	(*Column)(nil),         // 6: slipstream.applier.v1.Column
-	(*BeforeRequest)(nil),  // 7: slipstream.applier.v1.BeforeRequest
-	(*BeforeResponse)(nil), // 8: slipstream.applier.v1.BeforeResponse
-	(*CheckRequest)(nil),   // 9: slipstream.applier.v1.CheckRequest
-	(*CheckResponse)(nil),  // 10: slipstream.applier.v1.CheckResponse
-	(*Table)(nil),          // 11: slipstream.applier.v1.Table
-	(*TableColumn)(nil),    // 12: slipstream.applier.v1.TableColumn
-	(*v1.Open)(nil),        // 13: slipstream.flow.v1.Open
-	(*v1.Stored)(nil),      // 14: slipstream.flow.v1.Stored
-	(*v1.Drain)(nil),       // 15: slipstream.flow.v1.Drain
-	(*v1.Opened)(nil),      // 16: slipstream.flow.v1.Opened
-	(*v1.Settled)(nil),     // 17: slipstream.flow.v1.Settled
-	(*v1.Rejects)(nil),     // 18: slipstream.flow.v1.Rejects
-	(*v1.Waiting)(nil),     // 19: slipstream.flow.v1.Waiting
-	(*v1.Drained)(nil),     // 20: slipstream.flow.v1.Drained
-	(*v11.Position)(nil),   // 21: slipstream.change.v1.Position
-	(*v11.LaneState)(nil),  // 22: slipstream.change.v1.LaneState
-	(*v12.Connection)(nil), // 23: slipstream.pipeline.v1.Connection
-	(*v12.Job)(nil),        // 24: slipstream.pipeline.v1.Job
-	(*v12.Settings)(nil),   // 25: slipstream.pipeline.v1.Settings
-	(*v12.Problem)(nil),    // 26: slipstream.pipeline.v1.Problem
+	(RowOp)(0),              // 0: slipstream.applier.v1.RowOp
+	(ValueKind)(0),          // 1: slipstream.applier.v1.ValueKind
+	(*ApplyRequest)(nil),    // 2: slipstream.applier.v1.ApplyRequest
+	(*ApplyResponse)(nil),   // 3: slipstream.applier.v1.ApplyResponse
+	(*RowBatch)(nil),        // 4: slipstream.applier.v1.RowBatch
+	(*Rows)(nil),            // 5: slipstream.applier.v1.Rows
+	(*Column)(nil),          // 6: slipstream.applier.v1.Column
+	(*BeforeRequest)(nil),   // 7: slipstream.applier.v1.BeforeRequest
+	(*BeforeResponse)(nil),  // 8: slipstream.applier.v1.BeforeResponse
+	(*CheckRequest)(nil),    // 9: slipstream.applier.v1.CheckRequest
+	(*CheckResponse)(nil),   // 10: slipstream.applier.v1.CheckResponse
+	(*Statement)(nil),       // 11: slipstream.applier.v1.Statement
+	(*PrepareRequest)(nil),  // 12: slipstream.applier.v1.PrepareRequest
+	(*PrepareResponse)(nil), // 13: slipstream.applier.v1.PrepareResponse
+	(*PreviewRequest)(nil),  // 14: slipstream.applier.v1.PreviewRequest
+	(*PreviewResponse)(nil), // 15: slipstream.applier.v1.PreviewResponse
+	(*RowDifference)(nil),   // 16: slipstream.applier.v1.RowDifference
+	(*Table)(nil),           // 17: slipstream.applier.v1.Table
+	(*TableColumn)(nil),     // 18: slipstream.applier.v1.TableColumn
+	(*v1.Open)(nil),         // 19: slipstream.flow.v1.Open
+	(*v1.Stored)(nil),       // 20: slipstream.flow.v1.Stored
+	(*v1.Drain)(nil),        // 21: slipstream.flow.v1.Drain
+	(*v1.Opened)(nil),       // 22: slipstream.flow.v1.Opened
+	(*v1.Settled)(nil),      // 23: slipstream.flow.v1.Settled
+	(*v1.Rejects)(nil),      // 24: slipstream.flow.v1.Rejects
+	(*v1.Waiting)(nil),      // 25: slipstream.flow.v1.Waiting
+	(*v1.Drained)(nil),      // 26: slipstream.flow.v1.Drained
+	(*v11.Position)(nil),    // 27: slipstream.change.v1.Position
+	(*v11.LaneState)(nil),   // 28: slipstream.change.v1.LaneState
+	(*v12.Connection)(nil),  // 29: slipstream.pipeline.v1.Connection
+	(*v12.Job)(nil),         // 30: slipstream.pipeline.v1.Job
+	(*v12.Settings)(nil),    // 31: slipstream.pipeline.v1.Settings
+	(*v12.Problem)(nil),     // 32: slipstream.pipeline.v1.Problem
+	(*v1.Lane)(nil),         // 33: slipstream.flow.v1.Lane
+	(*v1.Reject)(nil),       // 34: slipstream.flow.v1.Reject
+	(*v1.Fault)(nil),        // 35: slipstream.flow.v1.Fault
 }
 var file_slipstream_applier_v1_applier_proto_depIdxs = []int32{
-	13, // 0: slipstream.applier.v1.ApplyRequest.open:type_name -> slipstream.flow.v1.Open
+	19, // 0: slipstream.applier.v1.ApplyRequest.open:type_name -> slipstream.flow.v1.Open
 	4,  // 1: slipstream.applier.v1.ApplyRequest.batch:type_name -> slipstream.applier.v1.RowBatch
-	14, // 2: slipstream.applier.v1.ApplyRequest.stored:type_name -> slipstream.flow.v1.Stored
-	15, // 3: slipstream.applier.v1.ApplyRequest.drain:type_name -> slipstream.flow.v1.Drain
+	20, // 2: slipstream.applier.v1.ApplyRequest.stored:type_name -> slipstream.flow.v1.Stored
+	21, // 3: slipstream.applier.v1.ApplyRequest.drain:type_name -> slipstream.flow.v1.Drain
 	7,  // 4: slipstream.applier.v1.ApplyRequest.before:type_name -> slipstream.applier.v1.BeforeRequest
-	16, // 5: slipstream.applier.v1.ApplyResponse.opened:type_name -> slipstream.flow.v1.Opened
-	17, // 6: slipstream.applier.v1.ApplyResponse.settled:type_name -> slipstream.flow.v1.Settled
-	18, // 7: slipstream.applier.v1.ApplyResponse.rejects:type_name -> slipstream.flow.v1.Rejects
-	19, // 8: slipstream.applier.v1.ApplyResponse.waiting:type_name -> slipstream.flow.v1.Waiting
-	20, // 9: slipstream.applier.v1.ApplyResponse.drained:type_name -> slipstream.flow.v1.Drained
+	22, // 5: slipstream.applier.v1.ApplyResponse.opened:type_name -> slipstream.flow.v1.Opened
+	23, // 6: slipstream.applier.v1.ApplyResponse.settled:type_name -> slipstream.flow.v1.Settled
+	24, // 7: slipstream.applier.v1.ApplyResponse.rejects:type_name -> slipstream.flow.v1.Rejects
+	25, // 8: slipstream.applier.v1.ApplyResponse.waiting:type_name -> slipstream.flow.v1.Waiting
+	26, // 9: slipstream.applier.v1.ApplyResponse.drained:type_name -> slipstream.flow.v1.Drained
 	8,  // 10: slipstream.applier.v1.ApplyResponse.before:type_name -> slipstream.applier.v1.BeforeResponse
-	21, // 11: slipstream.applier.v1.RowBatch.position:type_name -> slipstream.change.v1.Position
-	22, // 12: slipstream.applier.v1.RowBatch.state:type_name -> slipstream.change.v1.LaneState
+	27, // 11: slipstream.applier.v1.RowBatch.position:type_name -> slipstream.change.v1.Position
+	28, // 12: slipstream.applier.v1.RowBatch.state:type_name -> slipstream.change.v1.LaneState
 	5,  // 13: slipstream.applier.v1.RowBatch.tables:type_name -> slipstream.applier.v1.Rows
 	6,  // 14: slipstream.applier.v1.Rows.columns:type_name -> slipstream.applier.v1.Column
 	6,  // 15: slipstream.applier.v1.Rows.owners:type_name -> slipstream.applier.v1.Column
 	6,  // 16: slipstream.applier.v1.Rows.before:type_name -> slipstream.applier.v1.Column
-	23, // 17: slipstream.applier.v1.CheckRequest.connection:type_name -> slipstream.pipeline.v1.Connection
-	24, // 18: slipstream.applier.v1.CheckRequest.jobs:type_name -> slipstream.pipeline.v1.Job
-	25, // 19: slipstream.applier.v1.CheckRequest.settings:type_name -> slipstream.pipeline.v1.Settings
-	26, // 20: slipstream.applier.v1.CheckResponse.problems:type_name -> slipstream.pipeline.v1.Problem
-	11, // 21: slipstream.applier.v1.CheckResponse.tables:type_name -> slipstream.applier.v1.Table
-	12, // 22: slipstream.applier.v1.Table.columns:type_name -> slipstream.applier.v1.TableColumn
-	2,  // 23: slipstream.applier.v1.ApplierService.Apply:input_type -> slipstream.applier.v1.ApplyRequest
-	9,  // 24: slipstream.applier.v1.ApplierService.Check:input_type -> slipstream.applier.v1.CheckRequest
-	3,  // 25: slipstream.applier.v1.ApplierService.Apply:output_type -> slipstream.applier.v1.ApplyResponse
-	10, // 26: slipstream.applier.v1.ApplierService.Check:output_type -> slipstream.applier.v1.CheckResponse
-	25, // [25:27] is the sub-list for method output_type
-	23, // [23:25] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	29, // 17: slipstream.applier.v1.CheckRequest.connection:type_name -> slipstream.pipeline.v1.Connection
+	30, // 18: slipstream.applier.v1.CheckRequest.jobs:type_name -> slipstream.pipeline.v1.Job
+	31, // 19: slipstream.applier.v1.CheckRequest.settings:type_name -> slipstream.pipeline.v1.Settings
+	32, // 20: slipstream.applier.v1.CheckResponse.problems:type_name -> slipstream.pipeline.v1.Problem
+	17, // 21: slipstream.applier.v1.CheckResponse.tables:type_name -> slipstream.applier.v1.Table
+	11, // 22: slipstream.applier.v1.CheckResponse.plan:type_name -> slipstream.applier.v1.Statement
+	29, // 23: slipstream.applier.v1.PrepareRequest.connection:type_name -> slipstream.pipeline.v1.Connection
+	30, // 24: slipstream.applier.v1.PrepareRequest.jobs:type_name -> slipstream.pipeline.v1.Job
+	31, // 25: slipstream.applier.v1.PrepareRequest.settings:type_name -> slipstream.pipeline.v1.Settings
+	11, // 26: slipstream.applier.v1.PrepareResponse.created:type_name -> slipstream.applier.v1.Statement
+	32, // 27: slipstream.applier.v1.PrepareResponse.problems:type_name -> slipstream.pipeline.v1.Problem
+	29, // 28: slipstream.applier.v1.PreviewRequest.connection:type_name -> slipstream.pipeline.v1.Connection
+	30, // 29: slipstream.applier.v1.PreviewRequest.job:type_name -> slipstream.pipeline.v1.Job
+	31, // 30: slipstream.applier.v1.PreviewRequest.settings:type_name -> slipstream.pipeline.v1.Settings
+	4,  // 31: slipstream.applier.v1.PreviewRequest.batch:type_name -> slipstream.applier.v1.RowBatch
+	33, // 32: slipstream.applier.v1.PreviewRequest.lane:type_name -> slipstream.flow.v1.Lane
+	11, // 33: slipstream.applier.v1.PreviewResponse.statements:type_name -> slipstream.applier.v1.Statement
+	16, // 34: slipstream.applier.v1.PreviewResponse.differences:type_name -> slipstream.applier.v1.RowDifference
+	34, // 35: slipstream.applier.v1.PreviewResponse.rejects:type_name -> slipstream.flow.v1.Reject
+	35, // 36: slipstream.applier.v1.PreviewResponse.fault:type_name -> slipstream.flow.v1.Fault
+	18, // 37: slipstream.applier.v1.Table.columns:type_name -> slipstream.applier.v1.TableColumn
+	2,  // 38: slipstream.applier.v1.ApplierService.Apply:input_type -> slipstream.applier.v1.ApplyRequest
+	9,  // 39: slipstream.applier.v1.ApplierService.Check:input_type -> slipstream.applier.v1.CheckRequest
+	12, // 40: slipstream.applier.v1.ApplierService.Prepare:input_type -> slipstream.applier.v1.PrepareRequest
+	14, // 41: slipstream.applier.v1.ApplierService.Preview:input_type -> slipstream.applier.v1.PreviewRequest
+	3,  // 42: slipstream.applier.v1.ApplierService.Apply:output_type -> slipstream.applier.v1.ApplyResponse
+	10, // 43: slipstream.applier.v1.ApplierService.Check:output_type -> slipstream.applier.v1.CheckResponse
+	13, // 44: slipstream.applier.v1.ApplierService.Prepare:output_type -> slipstream.applier.v1.PrepareResponse
+	15, // 45: slipstream.applier.v1.ApplierService.Preview:output_type -> slipstream.applier.v1.PreviewResponse
+	42, // [42:46] is the sub-list for method output_type
+	38, // [38:42] is the sub-list for method input_type
+	38, // [38:38] is the sub-list for extension type_name
+	38, // [38:38] is the sub-list for extension extendee
+	0,  // [0:38] is the sub-list for field type_name
 }
 
 func init() { file_slipstream_applier_v1_applier_proto_init() }
@@ -1340,7 +1871,7 @@ func file_slipstream_applier_v1_applier_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_slipstream_applier_v1_applier_proto_rawDesc), len(file_slipstream_applier_v1_applier_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   11,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

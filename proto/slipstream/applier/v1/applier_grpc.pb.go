@@ -22,8 +22,10 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	ApplierService_Apply_FullMethodName = "/slipstream.applier.v1.ApplierService/Apply"
-	ApplierService_Check_FullMethodName = "/slipstream.applier.v1.ApplierService/Check"
+	ApplierService_Apply_FullMethodName   = "/slipstream.applier.v1.ApplierService/Apply"
+	ApplierService_Check_FullMethodName   = "/slipstream.applier.v1.ApplierService/Check"
+	ApplierService_Prepare_FullMethodName = "/slipstream.applier.v1.ApplierService/Prepare"
+	ApplierService_Preview_FullMethodName = "/slipstream.applier.v1.ApplierService/Preview"
 )
 
 // ApplierServiceClient is the client API for ApplierService service.
@@ -36,6 +38,11 @@ type ApplierServiceClient interface {
 	Apply(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ApplyRequest, ApplyResponse], error)
 	// Check tries the connection and compares the outputs that use it with the target's catalogue.
 	Check(ctx context.Context, in *CheckRequest, opts ...grpc.CallOption) (*CheckResponse, error)
+	// Prepare creates what deploy promised to create: the tables of outputs with auto_create that are missing.
+	Prepare(ctx context.Context, in *PrepareRequest, opts ...grpc.CallOption) (*PrepareResponse, error)
+	// Preview shows the statements that rows would run and, if asked, the rows they would change, found out in a
+	// transaction that is rolled back. No position moves.
+	Preview(ctx context.Context, in *PreviewRequest, opts ...grpc.CallOption) (*PreviewResponse, error)
 }
 
 type applierServiceClient struct {
@@ -69,6 +76,26 @@ func (c *applierServiceClient) Check(ctx context.Context, in *CheckRequest, opts
 	return out, nil
 }
 
+func (c *applierServiceClient) Prepare(ctx context.Context, in *PrepareRequest, opts ...grpc.CallOption) (*PrepareResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PrepareResponse)
+	err := c.cc.Invoke(ctx, ApplierService_Prepare_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *applierServiceClient) Preview(ctx context.Context, in *PreviewRequest, opts ...grpc.CallOption) (*PreviewResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PreviewResponse)
+	err := c.cc.Invoke(ctx, ApplierService_Preview_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // ApplierServiceServer is the server API for ApplierService service.
 // All implementations must embed UnimplementedApplierServiceServer
 // for forward compatibility.
@@ -79,6 +106,11 @@ type ApplierServiceServer interface {
 	Apply(grpc.BidiStreamingServer[ApplyRequest, ApplyResponse]) error
 	// Check tries the connection and compares the outputs that use it with the target's catalogue.
 	Check(context.Context, *CheckRequest) (*CheckResponse, error)
+	// Prepare creates what deploy promised to create: the tables of outputs with auto_create that are missing.
+	Prepare(context.Context, *PrepareRequest) (*PrepareResponse, error)
+	// Preview shows the statements that rows would run and, if asked, the rows they would change, found out in a
+	// transaction that is rolled back. No position moves.
+	Preview(context.Context, *PreviewRequest) (*PreviewResponse, error)
 	mustEmbedUnimplementedApplierServiceServer()
 }
 
@@ -94,6 +126,12 @@ func (UnimplementedApplierServiceServer) Apply(grpc.BidiStreamingServer[ApplyReq
 }
 func (UnimplementedApplierServiceServer) Check(context.Context, *CheckRequest) (*CheckResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Check not implemented")
+}
+func (UnimplementedApplierServiceServer) Prepare(context.Context, *PrepareRequest) (*PrepareResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Prepare not implemented")
+}
+func (UnimplementedApplierServiceServer) Preview(context.Context, *PreviewRequest) (*PreviewResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Preview not implemented")
 }
 func (UnimplementedApplierServiceServer) mustEmbedUnimplementedApplierServiceServer() {}
 func (UnimplementedApplierServiceServer) testEmbeddedByValue()                        {}
@@ -141,6 +179,42 @@ func _ApplierService_Check_Handler(srv interface{}, ctx context.Context, dec fun
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ApplierService_Prepare_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PrepareRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ApplierServiceServer).Prepare(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ApplierService_Prepare_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ApplierServiceServer).Prepare(ctx, req.(*PrepareRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ApplierService_Preview_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PreviewRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ApplierServiceServer).Preview(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ApplierService_Preview_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ApplierServiceServer).Preview(ctx, req.(*PreviewRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // ApplierService_ServiceDesc is the grpc.ServiceDesc for ApplierService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -151,6 +225,14 @@ var ApplierService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Check",
 			Handler:    _ApplierService_Check_Handler,
+		},
+		{
+			MethodName: "Prepare",
+			Handler:    _ApplierService_Prepare_Handler,
+		},
+		{
+			MethodName: "Preview",
+			Handler:    _ApplierService_Preview_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

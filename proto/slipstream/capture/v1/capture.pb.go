@@ -1435,6 +1435,492 @@ func (x *ListRejectedResponse) GetStreams() []*DeadLetterStream {
 	return nil
 }
 
+// ReplayRequest names the dead letters to replay.
+type ReplayRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Pipeline; empty: the only one, or "default".
+	Pipeline string `protobuf:"bytes,1,opt,name=pipeline,proto3" json:"pipeline,omitempty"`
+	// Job; empty: all.
+	Job string `protobuf:"bytes,2,opt,name=job,proto3" json:"job,omitempty"`
+	// Name of one dead-letter stream; empty: all.
+	DlqName string `protobuf:"bytes,3,opt,name=dlq_name,json=dlqName,proto3" json:"dlq_name,omitempty"`
+	// IDs of entries in the dead-letter streams; empty: all.
+	Ids []string `protobuf:"bytes,4,rep,name=ids,proto3" json:"ids,omitempty"`
+	// Most entries a dead-letter stream, oldest first; 0: all.
+	MaxRecords uint32 `protobuf:"varint,5,opt,name=max_records,json=maxRecords,proto3" json:"max_records,omitempty"`
+	// Write the recorded value instead of the key's current one. Refused where the output keeps no row index, which alone
+	// tells whether something newer was written (G4).
+	AsRecorded    bool `protobuf:"varint,6,opt,name=as_recorded,json=asRecorded,proto3" json:"as_recorded,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReplayRequest) Reset() {
+	*x = ReplayRequest{}
+	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplayRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplayRequest) ProtoMessage() {}
+
+func (x *ReplayRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplayRequest.ProtoReflect.Descriptor instead.
+func (*ReplayRequest) Descriptor() ([]byte, []int) {
+	return file_slipstream_capture_v1_capture_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *ReplayRequest) GetPipeline() string {
+	if x != nil {
+		return x.Pipeline
+	}
+	return ""
+}
+
+func (x *ReplayRequest) GetJob() string {
+	if x != nil {
+		return x.Job
+	}
+	return ""
+}
+
+func (x *ReplayRequest) GetDlqName() string {
+	if x != nil {
+		return x.DlqName
+	}
+	return ""
+}
+
+func (x *ReplayRequest) GetIds() []string {
+	if x != nil {
+		return x.Ids
+	}
+	return nil
+}
+
+func (x *ReplayRequest) GetMaxRecords() uint32 {
+	if x != nil {
+		return x.MaxRecords
+	}
+	return 0
+}
+
+func (x *ReplayRequest) GetAsRecorded() bool {
+	if x != nil {
+		return x.AsRecorded
+	}
+	return false
+}
+
+// ReplayResponse tells what was done.
+type ReplayResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// One member a dead-letter stream that had any of them.
+	Streams       []*ReplayedStream `protobuf:"bytes,1,rep,name=streams,proto3" json:"streams,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReplayResponse) Reset() {
+	*x = ReplayResponse{}
+	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplayResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplayResponse) ProtoMessage() {}
+
+func (x *ReplayResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplayResponse.ProtoReflect.Descriptor instead.
+func (*ReplayResponse) Descriptor() ([]byte, []int) {
+	return file_slipstream_capture_v1_capture_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *ReplayResponse) GetStreams() []*ReplayedStream {
+	if x != nil {
+		return x.Streams
+	}
+	return nil
+}
+
+// ReplayedStream is what became of the dead letters of a job.
+type ReplayedStream struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name of the dead-letter stream.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Job.
+	Job string `protobuf:"bytes,2,opt,name=job,proto3" json:"job,omitempty"`
+	// Dead letters put back on the line.
+	Replayed uint64 `protobuf:"varint,3,opt,name=replayed,proto3" json:"replayed,omitempty"`
+	// Dead letters that stay, and why.
+	Kept          []*KeptDeadLetter `protobuf:"bytes,4,rep,name=kept,proto3" json:"kept,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReplayedStream) Reset() {
+	*x = ReplayedStream{}
+	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplayedStream) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplayedStream) ProtoMessage() {}
+
+func (x *ReplayedStream) ProtoReflect() protoreflect.Message {
+	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplayedStream.ProtoReflect.Descriptor instead.
+func (*ReplayedStream) Descriptor() ([]byte, []int) {
+	return file_slipstream_capture_v1_capture_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *ReplayedStream) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ReplayedStream) GetJob() string {
+	if x != nil {
+		return x.Job
+	}
+	return ""
+}
+
+func (x *ReplayedStream) GetReplayed() uint64 {
+	if x != nil {
+		return x.Replayed
+	}
+	return 0
+}
+
+func (x *ReplayedStream) GetKept() []*KeptDeadLetter {
+	if x != nil {
+		return x.Kept
+	}
+	return nil
+}
+
+// KeptDeadLetter is a dead letter that was not replayed.
+type KeptDeadLetter struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// ID of the entry in the dead-letter stream.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Why.
+	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KeptDeadLetter) Reset() {
+	*x = KeptDeadLetter{}
+	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KeptDeadLetter) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KeptDeadLetter) ProtoMessage() {}
+
+func (x *KeptDeadLetter) ProtoReflect() protoreflect.Message {
+	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KeptDeadLetter.ProtoReflect.Descriptor instead.
+func (*KeptDeadLetter) Descriptor() ([]byte, []int) {
+	return file_slipstream_capture_v1_capture_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *KeptDeadLetter) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *KeptDeadLetter) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// ReadKeysRequest names keys to read.
+type ReadKeysRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The pipeline as compiled; it need not be deployed.
+	Pipeline *v1.Pipeline `protobuf:"bytes,1,opt,name=pipeline,proto3" json:"pipeline,omitempty"`
+	// Job whose source says what is read.
+	Job string `protobuf:"bytes,2,opt,name=job,proto3" json:"job,omitempty"`
+	// Redis glob that narrows the job's own; empty: the job's.
+	Pattern string `protobuf:"bytes,3,opt,name=pattern,proto3" json:"pattern,omitempty"`
+	// Most keys; 0: 20.
+	MaxKeys       uint32 `protobuf:"varint,4,opt,name=max_keys,json=maxKeys,proto3" json:"max_keys,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReadKeysRequest) Reset() {
+	*x = ReadKeysRequest{}
+	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReadKeysRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReadKeysRequest) ProtoMessage() {}
+
+func (x *ReadKeysRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReadKeysRequest.ProtoReflect.Descriptor instead.
+func (*ReadKeysRequest) Descriptor() ([]byte, []int) {
+	return file_slipstream_capture_v1_capture_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *ReadKeysRequest) GetPipeline() *v1.Pipeline {
+	if x != nil {
+		return x.Pipeline
+	}
+	return nil
+}
+
+func (x *ReadKeysRequest) GetJob() string {
+	if x != nil {
+		return x.Job
+	}
+	return ""
+}
+
+func (x *ReadKeysRequest) GetPattern() string {
+	if x != nil {
+		return x.Pattern
+	}
+	return ""
+}
+
+func (x *ReadKeysRequest) GetMaxKeys() uint32 {
+	if x != nil {
+		return x.MaxKeys
+	}
+	return 0
+}
+
+// ReadKeysResponse is the keys found.
+type ReadKeysResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The keys as changes of opcode r, each with its value, none twice, in no order.
+	Batch *v12.Batch `protobuf:"bytes,1,opt,name=batch,proto3" json:"batch,omitempty"`
+	// Keys looked at.
+	Scanned       uint64 `protobuf:"varint,2,opt,name=scanned,proto3" json:"scanned,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReadKeysResponse) Reset() {
+	*x = ReadKeysResponse{}
+	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReadKeysResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReadKeysResponse) ProtoMessage() {}
+
+func (x *ReadKeysResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReadKeysResponse.ProtoReflect.Descriptor instead.
+func (*ReadKeysResponse) Descriptor() ([]byte, []int) {
+	return file_slipstream_capture_v1_capture_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *ReadKeysResponse) GetBatch() *v12.Batch {
+	if x != nil {
+		return x.Batch
+	}
+	return nil
+}
+
+func (x *ReadKeysResponse) GetScanned() uint64 {
+	if x != nil {
+		return x.Scanned
+	}
+	return 0
+}
+
+// AcknowledgeFlushRequest names the pipeline.
+type AcknowledgeFlushRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Pipeline; empty: the only one, or "default".
+	Pipeline      string `protobuf:"bytes,1,opt,name=pipeline,proto3" json:"pipeline,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AcknowledgeFlushRequest) Reset() {
+	*x = AcknowledgeFlushRequest{}
+	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AcknowledgeFlushRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AcknowledgeFlushRequest) ProtoMessage() {}
+
+func (x *AcknowledgeFlushRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AcknowledgeFlushRequest.ProtoReflect.Descriptor instead.
+func (*AcknowledgeFlushRequest) Descriptor() ([]byte, []int) {
+	return file_slipstream_capture_v1_capture_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *AcknowledgeFlushRequest) GetPipeline() string {
+	if x != nil {
+		return x.Pipeline
+	}
+	return ""
+}
+
+// AcknowledgeFlushResponse tells what happened.
+type AcknowledgeFlushResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Jobs that run again.
+	Jobs          []string `protobuf:"bytes,1,rep,name=jobs,proto3" json:"jobs,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AcknowledgeFlushResponse) Reset() {
+	*x = AcknowledgeFlushResponse{}
+	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AcknowledgeFlushResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AcknowledgeFlushResponse) ProtoMessage() {}
+
+func (x *AcknowledgeFlushResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AcknowledgeFlushResponse.ProtoReflect.Descriptor instead.
+func (*AcknowledgeFlushResponse) Descriptor() ([]byte, []int) {
+	return file_slipstream_capture_v1_capture_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *AcknowledgeFlushResponse) GetJobs() []string {
+	if x != nil {
+		return x.Jobs
+	}
+	return nil
+}
+
 // DeadLetterStream is the dead letters of a job.
 type DeadLetterStream struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1450,7 +1936,7 @@ type DeadLetterStream struct {
 
 func (x *DeadLetterStream) Reset() {
 	*x = DeadLetterStream{}
-	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[14]
+	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1462,7 +1948,7 @@ func (x *DeadLetterStream) String() string {
 func (*DeadLetterStream) ProtoMessage() {}
 
 func (x *DeadLetterStream) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[14]
+	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1475,7 +1961,7 @@ func (x *DeadLetterStream) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeadLetterStream.ProtoReflect.Descriptor instead.
 func (*DeadLetterStream) Descriptor() ([]byte, []int) {
-	return file_slipstream_capture_v1_capture_proto_rawDescGZIP(), []int{14}
+	return file_slipstream_capture_v1_capture_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *DeadLetterStream) GetName() string {
@@ -1516,7 +2002,7 @@ type DeadLetter struct {
 
 func (x *DeadLetter) Reset() {
 	*x = DeadLetter{}
-	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[15]
+	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1528,7 +2014,7 @@ func (x *DeadLetter) String() string {
 func (*DeadLetter) ProtoMessage() {}
 
 func (x *DeadLetter) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[15]
+	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1541,7 +2027,7 @@ func (x *DeadLetter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeadLetter.ProtoReflect.Descriptor instead.
 func (*DeadLetter) Descriptor() ([]byte, []int) {
-	return file_slipstream_capture_v1_capture_proto_rawDescGZIP(), []int{15}
+	return file_slipstream_capture_v1_capture_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *DeadLetter) GetId() string {
@@ -1681,7 +2167,38 @@ const file_slipstream_capture_v1_capture_proto_rawDesc = "" +
 	"\x06oldest\x18\x04 \x01(\bR\x06oldest\x12\x19\n" +
 	"\bdlq_name\x18\x05 \x01(\tR\adlqName\"Y\n" +
 	"\x14ListRejectedResponse\x12A\n" +
-	"\astreams\x18\x01 \x03(\v2'.slipstream.capture.v1.DeadLetterStreamR\astreams\"{\n" +
+	"\astreams\x18\x01 \x03(\v2'.slipstream.capture.v1.DeadLetterStreamR\astreams\"\xac\x01\n" +
+	"\rReplayRequest\x12\x1a\n" +
+	"\bpipeline\x18\x01 \x01(\tR\bpipeline\x12\x10\n" +
+	"\x03job\x18\x02 \x01(\tR\x03job\x12\x19\n" +
+	"\bdlq_name\x18\x03 \x01(\tR\adlqName\x12\x10\n" +
+	"\x03ids\x18\x04 \x03(\tR\x03ids\x12\x1f\n" +
+	"\vmax_records\x18\x05 \x01(\rR\n" +
+	"maxRecords\x12\x1f\n" +
+	"\vas_recorded\x18\x06 \x01(\bR\n" +
+	"asRecorded\"Q\n" +
+	"\x0eReplayResponse\x12?\n" +
+	"\astreams\x18\x01 \x03(\v2%.slipstream.capture.v1.ReplayedStreamR\astreams\"\x8d\x01\n" +
+	"\x0eReplayedStream\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x10\n" +
+	"\x03job\x18\x02 \x01(\tR\x03job\x12\x1a\n" +
+	"\breplayed\x18\x03 \x01(\x04R\breplayed\x129\n" +
+	"\x04kept\x18\x04 \x03(\v2%.slipstream.capture.v1.KeptDeadLetterR\x04kept\"8\n" +
+	"\x0eKeptDeadLetter\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"\x96\x01\n" +
+	"\x0fReadKeysRequest\x12<\n" +
+	"\bpipeline\x18\x01 \x01(\v2 .slipstream.pipeline.v1.PipelineR\bpipeline\x12\x10\n" +
+	"\x03job\x18\x02 \x01(\tR\x03job\x12\x18\n" +
+	"\apattern\x18\x03 \x01(\tR\apattern\x12\x19\n" +
+	"\bmax_keys\x18\x04 \x01(\rR\amaxKeys\"_\n" +
+	"\x10ReadKeysResponse\x121\n" +
+	"\x05batch\x18\x01 \x01(\v2\x1b.slipstream.change.v1.BatchR\x05batch\x12\x18\n" +
+	"\ascanned\x18\x02 \x01(\x04R\ascanned\"5\n" +
+	"\x17AcknowledgeFlushRequest\x12\x1a\n" +
+	"\bpipeline\x18\x01 \x01(\tR\bpipeline\".\n" +
+	"\x18AcknowledgeFlushResponse\x12\x12\n" +
+	"\x04jobs\x18\x01 \x03(\tR\x04jobs\"{\n" +
 	"\x10DeadLetterStream\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06length\x18\x02 \x01(\x04R\x06length\x12;\n" +
@@ -1708,12 +2225,15 @@ const file_slipstream_capture_v1_capture_proto_rawDesc = "" +
 	"\x12LANE_STATE_RUNNING\x10\x03\x12\x16\n" +
 	"\x12LANE_STATE_WAITING\x10\x04\x12\x17\n" +
 	"\x13LANE_STATE_DRAINING\x10\x05\x12\x16\n" +
-	"\x12LANE_STATE_STOPPED\x10\x062\x8c\x03\n" +
+	"\x12LANE_STATE_STOPPED\x10\x062\xb5\x05\n" +
 	"\x0eCaptureService\x12R\n" +
 	"\x05Check\x12#.slipstream.capture.v1.CheckRequest\x1a$.slipstream.capture.v1.CheckResponse\x12U\n" +
 	"\x06Status\x12$.slipstream.capture.v1.StatusRequest\x1a%.slipstream.capture.v1.StatusResponse\x12f\n" +
 	"\vWatchStatus\x12).slipstream.capture.v1.WatchStatusRequest\x1a*.slipstream.capture.v1.WatchStatusResponse0\x01\x12g\n" +
-	"\fListRejected\x12*.slipstream.capture.v1.ListRejectedRequest\x1a+.slipstream.capture.v1.ListRejectedResponseB\xd1\x01\n" +
+	"\fListRejected\x12*.slipstream.capture.v1.ListRejectedRequest\x1a+.slipstream.capture.v1.ListRejectedResponse\x12U\n" +
+	"\x06Replay\x12$.slipstream.capture.v1.ReplayRequest\x1a%.slipstream.capture.v1.ReplayResponse\x12[\n" +
+	"\bReadKeys\x12&.slipstream.capture.v1.ReadKeysRequest\x1a'.slipstream.capture.v1.ReadKeysResponse\x12s\n" +
+	"\x10AcknowledgeFlush\x12..slipstream.capture.v1.AcknowledgeFlushRequest\x1a/.slipstream.capture.v1.AcknowledgeFlushResponseB\xd1\x01\n" +
 	"\x19com.slipstream.capture.v1B\fCaptureProtoP\x01Z0slipstream/proto/slipstream/capture/v1;capturev1\xa2\x02\x03SCX\xaa\x02\x15Slipstream.Capture.V1\xca\x02\x15Slipstream\\Capture\\V1\xe2\x02!Slipstream\\Capture\\V1\\GPBMetadata\xea\x02\x17Slipstream::Capture::V1b\x06proto3"
 
 var (
@@ -1729,39 +2249,48 @@ func file_slipstream_capture_v1_capture_proto_rawDescGZIP() []byte {
 }
 
 var file_slipstream_capture_v1_capture_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_slipstream_capture_v1_capture_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_slipstream_capture_v1_capture_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_slipstream_capture_v1_capture_proto_goTypes = []any{
-	(CaptureMethod)(0),           // 0: slipstream.capture.v1.CaptureMethod
-	(Guarantee)(0),               // 1: slipstream.capture.v1.Guarantee
-	(LaneState)(0),               // 2: slipstream.capture.v1.LaneState
-	(*CheckRequest)(nil),         // 3: slipstream.capture.v1.CheckRequest
-	(*CheckResponse)(nil),        // 4: slipstream.capture.v1.CheckResponse
-	(*StatusRequest)(nil),        // 5: slipstream.capture.v1.StatusRequest
-	(*StatusResponse)(nil),       // 6: slipstream.capture.v1.StatusResponse
-	(*WatchStatusRequest)(nil),   // 7: slipstream.capture.v1.WatchStatusRequest
-	(*WatchStatusResponse)(nil),  // 8: slipstream.capture.v1.WatchStatusResponse
-	(*PipelineStatus)(nil),       // 9: slipstream.capture.v1.PipelineStatus
-	(*RecorderStatus)(nil),       // 10: slipstream.capture.v1.RecorderStatus
-	(*JobStatus)(nil),            // 11: slipstream.capture.v1.JobStatus
-	(*LaneStatus)(nil),           // 12: slipstream.capture.v1.LaneStatus
-	(*Gap)(nil),                  // 13: slipstream.capture.v1.Gap
-	(*Sweep)(nil),                // 14: slipstream.capture.v1.Sweep
-	(*ListRejectedRequest)(nil),  // 15: slipstream.capture.v1.ListRejectedRequest
-	(*ListRejectedResponse)(nil), // 16: slipstream.capture.v1.ListRejectedResponse
-	(*DeadLetterStream)(nil),     // 17: slipstream.capture.v1.DeadLetterStream
-	(*DeadLetter)(nil),           // 18: slipstream.capture.v1.DeadLetter
-	(*v1.Pipeline)(nil),          // 19: slipstream.pipeline.v1.Pipeline
-	(*v1.Problem)(nil),           // 20: slipstream.pipeline.v1.Problem
-	(*v11.Counts)(nil),           // 21: slipstream.flow.v1.Counts
-	(*v11.Lane)(nil),             // 22: slipstream.flow.v1.Lane
-	(*v12.Position)(nil),         // 23: slipstream.change.v1.Position
-	(*v11.Fault)(nil),            // 24: slipstream.flow.v1.Fault
-	(v11.Delivery)(0),            // 25: slipstream.flow.v1.Delivery
-	(*v11.Reject)(nil),           // 26: slipstream.flow.v1.Reject
+	(CaptureMethod)(0),               // 0: slipstream.capture.v1.CaptureMethod
+	(Guarantee)(0),                   // 1: slipstream.capture.v1.Guarantee
+	(LaneState)(0),                   // 2: slipstream.capture.v1.LaneState
+	(*CheckRequest)(nil),             // 3: slipstream.capture.v1.CheckRequest
+	(*CheckResponse)(nil),            // 4: slipstream.capture.v1.CheckResponse
+	(*StatusRequest)(nil),            // 5: slipstream.capture.v1.StatusRequest
+	(*StatusResponse)(nil),           // 6: slipstream.capture.v1.StatusResponse
+	(*WatchStatusRequest)(nil),       // 7: slipstream.capture.v1.WatchStatusRequest
+	(*WatchStatusResponse)(nil),      // 8: slipstream.capture.v1.WatchStatusResponse
+	(*PipelineStatus)(nil),           // 9: slipstream.capture.v1.PipelineStatus
+	(*RecorderStatus)(nil),           // 10: slipstream.capture.v1.RecorderStatus
+	(*JobStatus)(nil),                // 11: slipstream.capture.v1.JobStatus
+	(*LaneStatus)(nil),               // 12: slipstream.capture.v1.LaneStatus
+	(*Gap)(nil),                      // 13: slipstream.capture.v1.Gap
+	(*Sweep)(nil),                    // 14: slipstream.capture.v1.Sweep
+	(*ListRejectedRequest)(nil),      // 15: slipstream.capture.v1.ListRejectedRequest
+	(*ListRejectedResponse)(nil),     // 16: slipstream.capture.v1.ListRejectedResponse
+	(*ReplayRequest)(nil),            // 17: slipstream.capture.v1.ReplayRequest
+	(*ReplayResponse)(nil),           // 18: slipstream.capture.v1.ReplayResponse
+	(*ReplayedStream)(nil),           // 19: slipstream.capture.v1.ReplayedStream
+	(*KeptDeadLetter)(nil),           // 20: slipstream.capture.v1.KeptDeadLetter
+	(*ReadKeysRequest)(nil),          // 21: slipstream.capture.v1.ReadKeysRequest
+	(*ReadKeysResponse)(nil),         // 22: slipstream.capture.v1.ReadKeysResponse
+	(*AcknowledgeFlushRequest)(nil),  // 23: slipstream.capture.v1.AcknowledgeFlushRequest
+	(*AcknowledgeFlushResponse)(nil), // 24: slipstream.capture.v1.AcknowledgeFlushResponse
+	(*DeadLetterStream)(nil),         // 25: slipstream.capture.v1.DeadLetterStream
+	(*DeadLetter)(nil),               // 26: slipstream.capture.v1.DeadLetter
+	(*v1.Pipeline)(nil),              // 27: slipstream.pipeline.v1.Pipeline
+	(*v1.Problem)(nil),               // 28: slipstream.pipeline.v1.Problem
+	(*v11.Counts)(nil),               // 29: slipstream.flow.v1.Counts
+	(*v11.Lane)(nil),                 // 30: slipstream.flow.v1.Lane
+	(*v12.Position)(nil),             // 31: slipstream.change.v1.Position
+	(*v11.Fault)(nil),                // 32: slipstream.flow.v1.Fault
+	(v11.Delivery)(0),                // 33: slipstream.flow.v1.Delivery
+	(*v12.Batch)(nil),                // 34: slipstream.change.v1.Batch
+	(*v11.Reject)(nil),               // 35: slipstream.flow.v1.Reject
 }
 var file_slipstream_capture_v1_capture_proto_depIdxs = []int32{
-	19, // 0: slipstream.capture.v1.CheckRequest.pipeline:type_name -> slipstream.pipeline.v1.Pipeline
-	20, // 1: slipstream.capture.v1.CheckResponse.problems:type_name -> slipstream.pipeline.v1.Problem
+	27, // 0: slipstream.capture.v1.CheckRequest.pipeline:type_name -> slipstream.pipeline.v1.Pipeline
+	28, // 1: slipstream.capture.v1.CheckResponse.problems:type_name -> slipstream.pipeline.v1.Problem
 	0,  // 2: slipstream.capture.v1.CheckResponse.method:type_name -> slipstream.capture.v1.CaptureMethod
 	9,  // 3: slipstream.capture.v1.StatusResponse.status:type_name -> slipstream.capture.v1.PipelineStatus
 	9,  // 4: slipstream.capture.v1.WatchStatusResponse.status:type_name -> slipstream.capture.v1.PipelineStatus
@@ -1772,29 +2301,39 @@ var file_slipstream_capture_v1_capture_proto_depIdxs = []int32{
 	14, // 9: slipstream.capture.v1.PipelineStatus.sweeps:type_name -> slipstream.capture.v1.Sweep
 	0,  // 10: slipstream.capture.v1.RecorderStatus.method:type_name -> slipstream.capture.v1.CaptureMethod
 	1,  // 11: slipstream.capture.v1.RecorderStatus.guarantee:type_name -> slipstream.capture.v1.Guarantee
-	21, // 12: slipstream.capture.v1.JobStatus.counts:type_name -> slipstream.flow.v1.Counts
-	22, // 13: slipstream.capture.v1.LaneStatus.lane:type_name -> slipstream.flow.v1.Lane
+	29, // 12: slipstream.capture.v1.JobStatus.counts:type_name -> slipstream.flow.v1.Counts
+	30, // 13: slipstream.capture.v1.LaneStatus.lane:type_name -> slipstream.flow.v1.Lane
 	2,  // 14: slipstream.capture.v1.LaneStatus.state:type_name -> slipstream.capture.v1.LaneState
-	23, // 15: slipstream.capture.v1.LaneStatus.position:type_name -> slipstream.change.v1.Position
-	24, // 16: slipstream.capture.v1.LaneStatus.fault:type_name -> slipstream.flow.v1.Fault
-	21, // 17: slipstream.capture.v1.LaneStatus.counts:type_name -> slipstream.flow.v1.Counts
-	25, // 18: slipstream.capture.v1.LaneStatus.delivery:type_name -> slipstream.flow.v1.Delivery
-	17, // 19: slipstream.capture.v1.ListRejectedResponse.streams:type_name -> slipstream.capture.v1.DeadLetterStream
-	18, // 20: slipstream.capture.v1.DeadLetterStream.entries:type_name -> slipstream.capture.v1.DeadLetter
-	26, // 21: slipstream.capture.v1.DeadLetter.reject:type_name -> slipstream.flow.v1.Reject
-	3,  // 22: slipstream.capture.v1.CaptureService.Check:input_type -> slipstream.capture.v1.CheckRequest
-	5,  // 23: slipstream.capture.v1.CaptureService.Status:input_type -> slipstream.capture.v1.StatusRequest
-	7,  // 24: slipstream.capture.v1.CaptureService.WatchStatus:input_type -> slipstream.capture.v1.WatchStatusRequest
-	15, // 25: slipstream.capture.v1.CaptureService.ListRejected:input_type -> slipstream.capture.v1.ListRejectedRequest
-	4,  // 26: slipstream.capture.v1.CaptureService.Check:output_type -> slipstream.capture.v1.CheckResponse
-	6,  // 27: slipstream.capture.v1.CaptureService.Status:output_type -> slipstream.capture.v1.StatusResponse
-	8,  // 28: slipstream.capture.v1.CaptureService.WatchStatus:output_type -> slipstream.capture.v1.WatchStatusResponse
-	16, // 29: slipstream.capture.v1.CaptureService.ListRejected:output_type -> slipstream.capture.v1.ListRejectedResponse
-	26, // [26:30] is the sub-list for method output_type
-	22, // [22:26] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	31, // 15: slipstream.capture.v1.LaneStatus.position:type_name -> slipstream.change.v1.Position
+	32, // 16: slipstream.capture.v1.LaneStatus.fault:type_name -> slipstream.flow.v1.Fault
+	29, // 17: slipstream.capture.v1.LaneStatus.counts:type_name -> slipstream.flow.v1.Counts
+	33, // 18: slipstream.capture.v1.LaneStatus.delivery:type_name -> slipstream.flow.v1.Delivery
+	25, // 19: slipstream.capture.v1.ListRejectedResponse.streams:type_name -> slipstream.capture.v1.DeadLetterStream
+	19, // 20: slipstream.capture.v1.ReplayResponse.streams:type_name -> slipstream.capture.v1.ReplayedStream
+	20, // 21: slipstream.capture.v1.ReplayedStream.kept:type_name -> slipstream.capture.v1.KeptDeadLetter
+	27, // 22: slipstream.capture.v1.ReadKeysRequest.pipeline:type_name -> slipstream.pipeline.v1.Pipeline
+	34, // 23: slipstream.capture.v1.ReadKeysResponse.batch:type_name -> slipstream.change.v1.Batch
+	26, // 24: slipstream.capture.v1.DeadLetterStream.entries:type_name -> slipstream.capture.v1.DeadLetter
+	35, // 25: slipstream.capture.v1.DeadLetter.reject:type_name -> slipstream.flow.v1.Reject
+	3,  // 26: slipstream.capture.v1.CaptureService.Check:input_type -> slipstream.capture.v1.CheckRequest
+	5,  // 27: slipstream.capture.v1.CaptureService.Status:input_type -> slipstream.capture.v1.StatusRequest
+	7,  // 28: slipstream.capture.v1.CaptureService.WatchStatus:input_type -> slipstream.capture.v1.WatchStatusRequest
+	15, // 29: slipstream.capture.v1.CaptureService.ListRejected:input_type -> slipstream.capture.v1.ListRejectedRequest
+	17, // 30: slipstream.capture.v1.CaptureService.Replay:input_type -> slipstream.capture.v1.ReplayRequest
+	21, // 31: slipstream.capture.v1.CaptureService.ReadKeys:input_type -> slipstream.capture.v1.ReadKeysRequest
+	23, // 32: slipstream.capture.v1.CaptureService.AcknowledgeFlush:input_type -> slipstream.capture.v1.AcknowledgeFlushRequest
+	4,  // 33: slipstream.capture.v1.CaptureService.Check:output_type -> slipstream.capture.v1.CheckResponse
+	6,  // 34: slipstream.capture.v1.CaptureService.Status:output_type -> slipstream.capture.v1.StatusResponse
+	8,  // 35: slipstream.capture.v1.CaptureService.WatchStatus:output_type -> slipstream.capture.v1.WatchStatusResponse
+	16, // 36: slipstream.capture.v1.CaptureService.ListRejected:output_type -> slipstream.capture.v1.ListRejectedResponse
+	18, // 37: slipstream.capture.v1.CaptureService.Replay:output_type -> slipstream.capture.v1.ReplayResponse
+	22, // 38: slipstream.capture.v1.CaptureService.ReadKeys:output_type -> slipstream.capture.v1.ReadKeysResponse
+	24, // 39: slipstream.capture.v1.CaptureService.AcknowledgeFlush:output_type -> slipstream.capture.v1.AcknowledgeFlushResponse
+	33, // [33:40] is the sub-list for method output_type
+	26, // [26:33] is the sub-list for method input_type
+	26, // [26:26] is the sub-list for extension type_name
+	26, // [26:26] is the sub-list for extension extendee
+	0,  // [0:26] is the sub-list for field type_name
 }
 
 func init() { file_slipstream_capture_v1_capture_proto_init() }
@@ -1808,7 +2347,7 @@ func file_slipstream_capture_v1_capture_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_slipstream_capture_v1_capture_proto_rawDesc), len(file_slipstream_capture_v1_capture_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   16,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

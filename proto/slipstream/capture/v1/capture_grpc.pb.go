@@ -22,10 +22,13 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	CaptureService_Check_FullMethodName        = "/slipstream.capture.v1.CaptureService/Check"
-	CaptureService_Status_FullMethodName       = "/slipstream.capture.v1.CaptureService/Status"
-	CaptureService_WatchStatus_FullMethodName  = "/slipstream.capture.v1.CaptureService/WatchStatus"
-	CaptureService_ListRejected_FullMethodName = "/slipstream.capture.v1.CaptureService/ListRejected"
+	CaptureService_Check_FullMethodName            = "/slipstream.capture.v1.CaptureService/Check"
+	CaptureService_Status_FullMethodName           = "/slipstream.capture.v1.CaptureService/Status"
+	CaptureService_WatchStatus_FullMethodName      = "/slipstream.capture.v1.CaptureService/WatchStatus"
+	CaptureService_ListRejected_FullMethodName     = "/slipstream.capture.v1.CaptureService/ListRejected"
+	CaptureService_Replay_FullMethodName           = "/slipstream.capture.v1.CaptureService/Replay"
+	CaptureService_ReadKeys_FullMethodName         = "/slipstream.capture.v1.CaptureService/ReadKeys"
+	CaptureService_AcknowledgeFlush_FullMethodName = "/slipstream.capture.v1.CaptureService/AcknowledgeFlush"
 )
 
 // CaptureServiceClient is the client API for CaptureService service.
@@ -43,6 +46,12 @@ type CaptureServiceClient interface {
 	WatchStatus(ctx context.Context, in *WatchStatusRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchStatusResponse], error)
 	// ListRejected reads dead letters (spec 9.4).
 	ListRejected(ctx context.Context, in *ListRejectedRequest, opts ...grpc.CallOption) (*ListRejectedResponse, error)
+	// Replay puts dead letters back on the line (spec 9.4). They leave the dead-letter stream; what fails again comes back.
+	Replay(ctx context.Context, in *ReplayRequest, opts ...grpc.CallOption) (*ReplayResponse, error)
+	// ReadKeys reads live keys as changes, for slipstream test and for auto_create. Nothing is recorded.
+	ReadKeys(ctx context.Context, in *ReadKeysRequest, opts ...grpc.CallOption) (*ReadKeysResponse, error)
+	// AcknowledgeFlush lets the lanes run again that a flush of the source has stopped (spec 1.5, on_flush).
+	AcknowledgeFlush(ctx context.Context, in *AcknowledgeFlushRequest, opts ...grpc.CallOption) (*AcknowledgeFlushResponse, error)
 }
 
 type captureServiceClient struct {
@@ -102,6 +111,36 @@ func (c *captureServiceClient) ListRejected(ctx context.Context, in *ListRejecte
 	return out, nil
 }
 
+func (c *captureServiceClient) Replay(ctx context.Context, in *ReplayRequest, opts ...grpc.CallOption) (*ReplayResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ReplayResponse)
+	err := c.cc.Invoke(ctx, CaptureService_Replay_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *captureServiceClient) ReadKeys(ctx context.Context, in *ReadKeysRequest, opts ...grpc.CallOption) (*ReadKeysResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ReadKeysResponse)
+	err := c.cc.Invoke(ctx, CaptureService_ReadKeys_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *captureServiceClient) AcknowledgeFlush(ctx context.Context, in *AcknowledgeFlushRequest, opts ...grpc.CallOption) (*AcknowledgeFlushResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(AcknowledgeFlushResponse)
+	err := c.cc.Invoke(ctx, CaptureService_AcknowledgeFlush_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // CaptureServiceServer is the server API for CaptureService service.
 // All implementations must embed UnimplementedCaptureServiceServer
 // for forward compatibility.
@@ -117,6 +156,12 @@ type CaptureServiceServer interface {
 	WatchStatus(*WatchStatusRequest, grpc.ServerStreamingServer[WatchStatusResponse]) error
 	// ListRejected reads dead letters (spec 9.4).
 	ListRejected(context.Context, *ListRejectedRequest) (*ListRejectedResponse, error)
+	// Replay puts dead letters back on the line (spec 9.4). They leave the dead-letter stream; what fails again comes back.
+	Replay(context.Context, *ReplayRequest) (*ReplayResponse, error)
+	// ReadKeys reads live keys as changes, for slipstream test and for auto_create. Nothing is recorded.
+	ReadKeys(context.Context, *ReadKeysRequest) (*ReadKeysResponse, error)
+	// AcknowledgeFlush lets the lanes run again that a flush of the source has stopped (spec 1.5, on_flush).
+	AcknowledgeFlush(context.Context, *AcknowledgeFlushRequest) (*AcknowledgeFlushResponse, error)
 	mustEmbedUnimplementedCaptureServiceServer()
 }
 
@@ -138,6 +183,15 @@ func (UnimplementedCaptureServiceServer) WatchStatus(*WatchStatusRequest, grpc.S
 }
 func (UnimplementedCaptureServiceServer) ListRejected(context.Context, *ListRejectedRequest) (*ListRejectedResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListRejected not implemented")
+}
+func (UnimplementedCaptureServiceServer) Replay(context.Context, *ReplayRequest) (*ReplayResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Replay not implemented")
+}
+func (UnimplementedCaptureServiceServer) ReadKeys(context.Context, *ReadKeysRequest) (*ReadKeysResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ReadKeys not implemented")
+}
+func (UnimplementedCaptureServiceServer) AcknowledgeFlush(context.Context, *AcknowledgeFlushRequest) (*AcknowledgeFlushResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method AcknowledgeFlush not implemented")
 }
 func (UnimplementedCaptureServiceServer) mustEmbedUnimplementedCaptureServiceServer() {}
 func (UnimplementedCaptureServiceServer) testEmbeddedByValue()                        {}
@@ -225,6 +279,60 @@ func _CaptureService_ListRejected_Handler(srv interface{}, ctx context.Context, 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _CaptureService_Replay_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ReplayRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CaptureServiceServer).Replay(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CaptureService_Replay_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CaptureServiceServer).Replay(ctx, req.(*ReplayRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _CaptureService_ReadKeys_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ReadKeysRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CaptureServiceServer).ReadKeys(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CaptureService_ReadKeys_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CaptureServiceServer).ReadKeys(ctx, req.(*ReadKeysRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _CaptureService_AcknowledgeFlush_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(AcknowledgeFlushRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CaptureServiceServer).AcknowledgeFlush(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CaptureService_AcknowledgeFlush_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CaptureServiceServer).AcknowledgeFlush(ctx, req.(*AcknowledgeFlushRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // CaptureService_ServiceDesc is the grpc.ServiceDesc for CaptureService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -243,6 +351,18 @@ var CaptureService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListRejected",
 			Handler:    _CaptureService_ListRejected_Handler,
+		},
+		{
+			MethodName: "Replay",
+			Handler:    _CaptureService_Replay_Handler,
+		},
+		{
+			MethodName: "ReadKeys",
+			Handler:    _CaptureService_ReadKeys_Handler,
+		},
+		{
+			MethodName: "AcknowledgeFlush",
+			Handler:    _CaptureService_AcknowledgeFlush_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

@@ -329,7 +329,10 @@ type Change struct {
 	// Number of stream entries folded into this change, at least 1.
 	Folded uint32 `protobuf:"varint,15,opt,name=folded,proto3" json:"folded,omitempty"`
 	// Logical database of the key.
-	Db            uint32 `protobuf:"varint,16,opt,name=db,proto3" json:"db,omitempty"`
+	Db uint32 `protobuf:"varint,16,opt,name=db,proto3" json:"db,omitempty"`
+	// Replay of a dead letter as recorded: ID of the entry whose value this is. It is written only where the row index
+	// knows nothing newer of the key (G4).
+	AsOf          *StreamId `protobuf:"bytes,17,opt,name=as_of,json=asOf,proto3" json:"as_of,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -474,6 +477,13 @@ func (x *Change) GetDb() uint32 {
 		return x.Db
 	}
 	return 0
+}
+
+func (x *Change) GetAsOf() *StreamId {
+	if x != nil {
+		return x.AsOf
+	}
+	return nil
 }
 
 // Batch is an ordered run of changes of one lane.
@@ -635,7 +645,7 @@ const file_slipstream_change_v1_change_proto_rawDesc = "" +
 	"\x04main\x18\x01 \x01(\v2\x1e.slipstream.change.v1.StreamIdR\x04main\x122\n" +
 	"\x04side\x18\x02 \x01(\v2\x1e.slipstream.change.v1.StreamIdR\x04side\"\x1f\n" +
 	"\x05Shape\x12\x16\n" +
-	"\x06fields\x18\x01 \x03(\fR\x06fields\"\xcc\x03\n" +
+	"\x06fields\x18\x01 \x03(\fR\x06fields\"\x81\x04\n" +
 	"\x06Change\x12.\n" +
 	"\x02id\x18\x01 \x01(\v2\x1e.slipstream.change.v1.StreamIdR\x02id\x12\x12\n" +
 	"\x04side\x18\x02 \x01(\bR\x04side\x12\x10\n" +
@@ -653,7 +663,8 @@ const file_slipstream_change_v1_change_proto_rawDesc = "" +
 	"\x06before\x18\r \x01(\fR\x06before\x12 \n" +
 	"\vtraceparent\x18\x0e \x01(\tR\vtraceparent\x12\x16\n" +
 	"\x06folded\x18\x0f \x01(\rR\x06folded\x12\x0e\n" +
-	"\x02db\x18\x10 \x01(\rR\x02db\"\xa5\x02\n" +
+	"\x02db\x18\x10 \x01(\rR\x02db\x123\n" +
+	"\x05as_of\x18\x11 \x01(\v2\x1e.slipstream.change.v1.StreamIdR\x04asOf\"\xa5\x02\n" +
 	"\x05Batch\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12:\n" +
 	"\bposition\x18\x02 \x01(\v2\x1e.slipstream.change.v1.PositionR\bposition\x123\n" +
@@ -701,20 +712,21 @@ var file_slipstream_change_v1_change_proto_goTypes = []any{
 	(*LaneState)(nil), // 7: slipstream.change.v1.LaneState
 }
 var file_slipstream_change_v1_change_proto_depIdxs = []int32{
-	2, // 0: slipstream.change.v1.Position.main:type_name -> slipstream.change.v1.StreamId
-	2, // 1: slipstream.change.v1.Position.side:type_name -> slipstream.change.v1.StreamId
-	2, // 2: slipstream.change.v1.Change.id:type_name -> slipstream.change.v1.StreamId
-	0, // 3: slipstream.change.v1.Change.op:type_name -> slipstream.change.v1.Op
-	1, // 4: slipstream.change.v1.Change.type:type_name -> slipstream.change.v1.ValueType
-	3, // 5: slipstream.change.v1.Batch.position:type_name -> slipstream.change.v1.Position
-	4, // 6: slipstream.change.v1.Batch.shapes:type_name -> slipstream.change.v1.Shape
-	5, // 7: slipstream.change.v1.Batch.changes:type_name -> slipstream.change.v1.Change
-	7, // 8: slipstream.change.v1.Batch.state:type_name -> slipstream.change.v1.LaneState
-	9, // [9:9] is the sub-list for method output_type
-	9, // [9:9] is the sub-list for method input_type
-	9, // [9:9] is the sub-list for extension type_name
-	9, // [9:9] is the sub-list for extension extendee
-	0, // [0:9] is the sub-list for field type_name
+	2,  // 0: slipstream.change.v1.Position.main:type_name -> slipstream.change.v1.StreamId
+	2,  // 1: slipstream.change.v1.Position.side:type_name -> slipstream.change.v1.StreamId
+	2,  // 2: slipstream.change.v1.Change.id:type_name -> slipstream.change.v1.StreamId
+	0,  // 3: slipstream.change.v1.Change.op:type_name -> slipstream.change.v1.Op
+	1,  // 4: slipstream.change.v1.Change.type:type_name -> slipstream.change.v1.ValueType
+	2,  // 5: slipstream.change.v1.Change.as_of:type_name -> slipstream.change.v1.StreamId
+	3,  // 6: slipstream.change.v1.Batch.position:type_name -> slipstream.change.v1.Position
+	4,  // 7: slipstream.change.v1.Batch.shapes:type_name -> slipstream.change.v1.Shape
+	5,  // 8: slipstream.change.v1.Batch.changes:type_name -> slipstream.change.v1.Change
+	7,  // 9: slipstream.change.v1.Batch.state:type_name -> slipstream.change.v1.LaneState
+	10, // [10:10] is the sub-list for method output_type
+	10, // [10:10] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_slipstream_change_v1_change_proto_init() }

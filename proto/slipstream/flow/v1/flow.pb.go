@@ -280,7 +280,9 @@ type Open struct {
 	// Most bytes of unsettled batches the sender will have under way.
 	WindowBytes uint64 `protobuf:"varint,6,opt,name=window_bytes,json=windowBytes,proto3" json:"window_bytes,omitempty"`
 	// Who opens: the capture instance, for logs and the position row.
-	Owner         string `protobuf:"bytes,7,opt,name=owner,proto3" json:"owner,omitempty"`
+	Owner string `protobuf:"bytes,7,opt,name=owner,proto3" json:"owner,omitempty"`
+	// Connections that lookup blocks of the job read, their secret references unresolved (G10).
+	Lookups       []*v1.Connection `protobuf:"bytes,8,rep,name=lookups,proto3" json:"lookups,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -362,6 +364,13 @@ func (x *Open) GetOwner() string {
 		return x.Owner
 	}
 	return ""
+}
+
+func (x *Open) GetLookups() []*v1.Connection {
+	if x != nil {
+		return x.Lookups
+	}
+	return nil
 }
 
 // Opened answers Open once the target has issued the fence (design D4).
@@ -545,7 +554,11 @@ type Counts struct {
 	// Changes of opcode d that were written.
 	Deleted uint64 `protobuf:"varint,6,opt,name=deleted,proto3" json:"deleted,omitempty"`
 	// Rows sent to the target after folding.
-	Rows          uint64 `protobuf:"varint,7,opt,name=rows,proto3" json:"rows,omitempty"`
+	Rows uint64 `protobuf:"varint,7,opt,name=rows,proto3" json:"rows,omitempty"`
+	// Rows that another Redis key had owned until then (design D8): two live keys that write one row show here.
+	TakenOver uint64 `protobuf:"varint,8,opt,name=taken_over,json=takenOver,proto3" json:"taken_over,omitempty"`
+	// Changes replayed as recorded that were left out because something newer had been written.
+	Outdated      uint64 `protobuf:"varint,9,opt,name=outdated,proto3" json:"outdated,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -625,6 +638,20 @@ func (x *Counts) GetDeleted() uint64 {
 func (x *Counts) GetRows() uint64 {
 	if x != nil {
 		return x.Rows
+	}
+	return 0
+}
+
+func (x *Counts) GetTakenOver() uint64 {
+	if x != nil {
+		return x.TakenOver
+	}
+	return 0
+}
+
+func (x *Counts) GetOutdated() uint64 {
+	if x != nil {
+		return x.Outdated
 	}
 	return 0
 }
@@ -1163,7 +1190,7 @@ const file_slipstream_flow_v1_flow_proto_rawDesc = "" +
 	"connection\x12\x16\n" +
 	"\x06layout\x18\x05 \x01(\rR\x06layout\x12\x14\n" +
 	"\x05shard\x18\x06 \x01(\tR\x05shard\x12\x1c\n" +
-	"\tpartition\x18\a \x01(\rR\tpartition\"\xbe\x02\n" +
+	"\tpartition\x18\a \x01(\rR\tpartition\"\xfc\x02\n" +
 	"\x04Open\x12,\n" +
 	"\x04lane\x18\x01 \x01(\v2\x18.slipstream.flow.v1.LaneR\x04lane\x12\x1e\n" +
 	"\n" +
@@ -1175,7 +1202,8 @@ const file_slipstream_flow_v1_flow_proto_rawDesc = "" +
 	"connection\x12<\n" +
 	"\bsettings\x18\x05 \x01(\v2 .slipstream.pipeline.v1.SettingsR\bsettings\x12!\n" +
 	"\fwindow_bytes\x18\x06 \x01(\x04R\vwindowBytes\x12\x14\n" +
-	"\x05owner\x18\a \x01(\tR\x05owner\"\xfb\x01\n" +
+	"\x05owner\x18\a \x01(\tR\x05owner\x12<\n" +
+	"\alookups\x18\b \x03(\v2\".slipstream.pipeline.v1.ConnectionR\alookups\"\xfb\x01\n" +
 	"\x06Opened\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12:\n" +
 	"\bposition\x18\x02 \x01(\v2\x1e.slipstream.change.v1.PositionR\bposition\x125\n" +
@@ -1187,7 +1215,7 @@ const file_slipstream_flow_v1_flow_proto_rawDesc = "" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12:\n" +
 	"\bposition\x18\x02 \x01(\v2\x1e.slipstream.change.v1.PositionR\bposition\x122\n" +
 	"\x06counts\x18\x03 \x01(\v2\x1a.slipstream.flow.v1.CountsR\x06counts\x12\x1b\n" +
-	"\tcommit_ns\x18\x04 \x01(\x03R\bcommitNs\"\xbe\x01\n" +
+	"\tcommit_ns\x18\x04 \x01(\x03R\bcommitNs\"\xf9\x01\n" +
 	"\x06Counts\x12\x18\n" +
 	"\achanges\x18\x01 \x01(\x04R\achanges\x12\x1a\n" +
 	"\bfiltered\x18\x02 \x01(\x04R\bfiltered\x12\x1a\n" +
@@ -1195,7 +1223,10 @@ const file_slipstream_flow_v1_flow_proto_rawDesc = "" +
 	"\binserted\x18\x04 \x01(\x04R\binserted\x12\x18\n" +
 	"\aupdated\x18\x05 \x01(\x04R\aupdated\x12\x18\n" +
 	"\adeleted\x18\x06 \x01(\x04R\adeleted\x12\x12\n" +
-	"\x04rows\x18\a \x01(\x04R\x04rows\"[\n" +
+	"\x04rows\x18\a \x01(\x04R\x04rows\x12\x1d\n" +
+	"\n" +
+	"taken_over\x18\b \x01(\x04R\ttakenOver\x12\x1a\n" +
+	"\boutdated\x18\t \x01(\x04R\boutdated\"[\n" +
 	"\aRejects\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x124\n" +
 	"\arejects\x18\x02 \x03(\v2\x1a.slipstream.flow.v1.RejectR\arejects\"\xb8\x03\n" +
@@ -1293,20 +1324,21 @@ var file_slipstream_flow_v1_flow_proto_depIdxs = []int32{
 	14, // 1: slipstream.flow.v1.Open.job:type_name -> slipstream.pipeline.v1.Job
 	15, // 2: slipstream.flow.v1.Open.connection:type_name -> slipstream.pipeline.v1.Connection
 	16, // 3: slipstream.flow.v1.Open.settings:type_name -> slipstream.pipeline.v1.Settings
-	17, // 4: slipstream.flow.v1.Opened.position:type_name -> slipstream.change.v1.Position
-	18, // 5: slipstream.flow.v1.Opened.state:type_name -> slipstream.change.v1.LaneState
-	0,  // 6: slipstream.flow.v1.Opened.delivery:type_name -> slipstream.flow.v1.Delivery
-	17, // 7: slipstream.flow.v1.Settled.position:type_name -> slipstream.change.v1.Position
-	6,  // 8: slipstream.flow.v1.Settled.counts:type_name -> slipstream.flow.v1.Counts
-	8,  // 9: slipstream.flow.v1.Rejects.rejects:type_name -> slipstream.flow.v1.Reject
-	13, // 10: slipstream.flow.v1.Waiting.fault:type_name -> slipstream.flow.v1.Fault
-	17, // 11: slipstream.flow.v1.Drained.position:type_name -> slipstream.change.v1.Position
-	1,  // 12: slipstream.flow.v1.Fault.class:type_name -> slipstream.flow.v1.FaultClass
-	13, // [13:13] is the sub-list for method output_type
-	13, // [13:13] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	15, // 4: slipstream.flow.v1.Open.lookups:type_name -> slipstream.pipeline.v1.Connection
+	17, // 5: slipstream.flow.v1.Opened.position:type_name -> slipstream.change.v1.Position
+	18, // 6: slipstream.flow.v1.Opened.state:type_name -> slipstream.change.v1.LaneState
+	0,  // 7: slipstream.flow.v1.Opened.delivery:type_name -> slipstream.flow.v1.Delivery
+	17, // 8: slipstream.flow.v1.Settled.position:type_name -> slipstream.change.v1.Position
+	6,  // 9: slipstream.flow.v1.Settled.counts:type_name -> slipstream.flow.v1.Counts
+	8,  // 10: slipstream.flow.v1.Rejects.rejects:type_name -> slipstream.flow.v1.Reject
+	13, // 11: slipstream.flow.v1.Waiting.fault:type_name -> slipstream.flow.v1.Fault
+	17, // 12: slipstream.flow.v1.Drained.position:type_name -> slipstream.change.v1.Position
+	1,  // 13: slipstream.flow.v1.Fault.class:type_name -> slipstream.flow.v1.FaultClass
+	14, // [14:14] is the sub-list for method output_type
+	14, // [14:14] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_slipstream_flow_v1_flow_proto_init() }

@@ -12,8 +12,10 @@ import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
-	v11 "slipstream/proto/slipstream/capture/v1"
+	v11 "slipstream/proto/slipstream/applier/v1"
+	v12 "slipstream/proto/slipstream/capture/v1"
 	v1 "slipstream/proto/slipstream/pipeline/v1"
+	v13 "slipstream/proto/slipstream/transformer/v1"
 	sync "sync"
 	unsafe "unsafe"
 )
@@ -33,7 +35,9 @@ type ValidateRequest struct {
 	// config.yaml and jobs/*.yaml.
 	Files []*v1.File `protobuf:"bytes,2,rep,name=files,proto3" json:"files,omitempty"`
 	// Check form and expressions only; connect to nothing.
-	Offline       bool `protobuf:"varint,3,opt,name=offline,proto3" json:"offline,omitempty"`
+	Offline bool `protobuf:"varint,3,opt,name=offline,proto3" json:"offline,omitempty"`
+	// Tell the statements that deploy and the first lanes would run to create what is missing.
+	Plan          bool `protobuf:"varint,4,opt,name=plan,proto3" json:"plan,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -89,13 +93,22 @@ func (x *ValidateRequest) GetOffline() bool {
 	return false
 }
 
+func (x *ValidateRequest) GetPlan() bool {
+	if x != nil {
+		return x.Plan
+	}
+	return false
+}
+
 // ValidateResponse lists what is wrong.
 type ValidateResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Every problem, sorted by file and line.
 	Problems []*v1.Problem `protobuf:"bytes,1,rep,name=problems,proto3" json:"problems,omitempty"`
 	// The compiled pipeline, when there are no errors.
-	Pipeline      *v1.Pipeline `protobuf:"bytes,2,opt,name=pipeline,proto3" json:"pipeline,omitempty"`
+	Pipeline *v1.Pipeline `protobuf:"bytes,2,opt,name=pipeline,proto3" json:"pipeline,omitempty"`
+	// What would be created, by connection, if asked for.
+	Plan          []*ConnectionPlan `protobuf:"bytes,3,rep,name=plan,proto3" json:"plan,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -144,6 +157,68 @@ func (x *ValidateResponse) GetPipeline() *v1.Pipeline {
 	return nil
 }
 
+func (x *ValidateResponse) GetPlan() []*ConnectionPlan {
+	if x != nil {
+		return x.Plan
+	}
+	return nil
+}
+
+// ConnectionPlan is what would be created on a connection.
+type ConnectionPlan struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Connection.
+	Connection string `protobuf:"bytes,1,opt,name=connection,proto3" json:"connection,omitempty"`
+	// The statements, in order.
+	Statements    []*v11.Statement `protobuf:"bytes,2,rep,name=statements,proto3" json:"statements,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConnectionPlan) Reset() {
+	*x = ConnectionPlan{}
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConnectionPlan) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConnectionPlan) ProtoMessage() {}
+
+func (x *ConnectionPlan) ProtoReflect() protoreflect.Message {
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConnectionPlan.ProtoReflect.Descriptor instead.
+func (*ConnectionPlan) Descriptor() ([]byte, []int) {
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *ConnectionPlan) GetConnection() string {
+	if x != nil {
+		return x.Connection
+	}
+	return ""
+}
+
+func (x *ConnectionPlan) GetStatements() []*v11.Statement {
+	if x != nil {
+		return x.Statements
+	}
+	return nil
+}
+
 // DeployRequest carries the files to deploy.
 type DeployRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -159,7 +234,7 @@ type DeployRequest struct {
 
 func (x *DeployRequest) Reset() {
 	*x = DeployRequest{}
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[2]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -171,7 +246,7 @@ func (x *DeployRequest) String() string {
 func (*DeployRequest) ProtoMessage() {}
 
 func (x *DeployRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[2]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -184,7 +259,7 @@ func (x *DeployRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeployRequest.ProtoReflect.Descriptor instead.
 func (*DeployRequest) Descriptor() ([]byte, []int) {
-	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{2}
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *DeployRequest) GetPipeline() string {
@@ -216,14 +291,16 @@ type DeployResponse struct {
 	// Generation stored; 0 when nothing was.
 	Generation uint64 `protobuf:"varint,2,opt,name=generation,proto3" json:"generation,omitempty"`
 	// Whether anything differs from the generation before.
-	Changed       bool `protobuf:"varint,3,opt,name=changed,proto3" json:"changed,omitempty"`
+	Changed bool `protobuf:"varint,3,opt,name=changed,proto3" json:"changed,omitempty"`
+	// What was created, or with dry_run would be.
+	Created       []*ConnectionPlan `protobuf:"bytes,4,rep,name=created,proto3" json:"created,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *DeployResponse) Reset() {
 	*x = DeployResponse{}
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[3]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -235,7 +312,7 @@ func (x *DeployResponse) String() string {
 func (*DeployResponse) ProtoMessage() {}
 
 func (x *DeployResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[3]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -248,7 +325,7 @@ func (x *DeployResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeployResponse.ProtoReflect.Descriptor instead.
 func (*DeployResponse) Descriptor() ([]byte, []int) {
-	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{3}
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *DeployResponse) GetProblems() []*v1.Problem {
@@ -272,6 +349,13 @@ func (x *DeployResponse) GetChanged() bool {
 	return false
 }
 
+func (x *DeployResponse) GetCreated() []*ConnectionPlan {
+	if x != nil {
+		return x.Created
+	}
+	return nil
+}
+
 // StartRequest names the pipeline.
 type StartRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -283,7 +367,7 @@ type StartRequest struct {
 
 func (x *StartRequest) Reset() {
 	*x = StartRequest{}
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[4]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -295,7 +379,7 @@ func (x *StartRequest) String() string {
 func (*StartRequest) ProtoMessage() {}
 
 func (x *StartRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[4]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -308,7 +392,7 @@ func (x *StartRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartRequest.ProtoReflect.Descriptor instead.
 func (*StartRequest) Descriptor() ([]byte, []int) {
-	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{4}
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *StartRequest) GetPipeline() string {
@@ -329,7 +413,7 @@ type StartResponse struct {
 
 func (x *StartResponse) Reset() {
 	*x = StartResponse{}
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[5]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -341,7 +425,7 @@ func (x *StartResponse) String() string {
 func (*StartResponse) ProtoMessage() {}
 
 func (x *StartResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[5]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -354,7 +438,7 @@ func (x *StartResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartResponse.ProtoReflect.Descriptor instead.
 func (*StartResponse) Descriptor() ([]byte, []int) {
-	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{5}
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *StartResponse) GetGeneration() uint64 {
@@ -375,7 +459,7 @@ type StopRequest struct {
 
 func (x *StopRequest) Reset() {
 	*x = StopRequest{}
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[6]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -387,7 +471,7 @@ func (x *StopRequest) String() string {
 func (*StopRequest) ProtoMessage() {}
 
 func (x *StopRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[6]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -400,7 +484,7 @@ func (x *StopRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopRequest.ProtoReflect.Descriptor instead.
 func (*StopRequest) Descriptor() ([]byte, []int) {
-	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{6}
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *StopRequest) GetPipeline() string {
@@ -421,7 +505,7 @@ type StopResponse struct {
 
 func (x *StopResponse) Reset() {
 	*x = StopResponse{}
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[7]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -433,7 +517,7 @@ func (x *StopResponse) String() string {
 func (*StopResponse) ProtoMessage() {}
 
 func (x *StopResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[7]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -446,7 +530,7 @@ func (x *StopResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopResponse.ProtoReflect.Descriptor instead.
 func (*StopResponse) Descriptor() ([]byte, []int) {
-	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{7}
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *StopResponse) GetGeneration() uint64 {
@@ -467,7 +551,7 @@ type StatusRequest struct {
 
 func (x *StatusRequest) Reset() {
 	*x = StatusRequest{}
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[8]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -479,7 +563,7 @@ func (x *StatusRequest) String() string {
 func (*StatusRequest) ProtoMessage() {}
 
 func (x *StatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[8]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -492,7 +576,7 @@ func (x *StatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusRequest.ProtoReflect.Descriptor instead.
 func (*StatusRequest) Descriptor() ([]byte, []int) {
-	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{8}
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *StatusRequest) GetPipeline() string {
@@ -506,7 +590,7 @@ func (x *StatusRequest) GetPipeline() string {
 type StatusResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Lanes, streams and gaps, merged over all capture instances.
-	Status *v11.PipelineStatus `protobuf:"bytes,1,opt,name=status,proto3" json:"status,omitempty"`
+	Status *v12.PipelineStatus `protobuf:"bytes,1,opt,name=status,proto3" json:"status,omitempty"`
 	// Connections, without secrets.
 	Connections []*ConnectionStatus `protobuf:"bytes,2,rep,name=connections,proto3" json:"connections,omitempty"`
 	// Services and whether they answer.
@@ -519,7 +603,7 @@ type StatusResponse struct {
 
 func (x *StatusResponse) Reset() {
 	*x = StatusResponse{}
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[9]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -531,7 +615,7 @@ func (x *StatusResponse) String() string {
 func (*StatusResponse) ProtoMessage() {}
 
 func (x *StatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[9]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -544,10 +628,10 @@ func (x *StatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusResponse.ProtoReflect.Descriptor instead.
 func (*StatusResponse) Descriptor() ([]byte, []int) {
-	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{9}
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{10}
 }
 
-func (x *StatusResponse) GetStatus() *v11.PipelineStatus {
+func (x *StatusResponse) GetStatus() *v12.PipelineStatus {
 	if x != nil {
 		return x.Status
 	}
@@ -588,7 +672,7 @@ type WatchStatusRequest struct {
 
 func (x *WatchStatusRequest) Reset() {
 	*x = WatchStatusRequest{}
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[10]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -600,7 +684,7 @@ func (x *WatchStatusRequest) String() string {
 func (*WatchStatusRequest) ProtoMessage() {}
 
 func (x *WatchStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[10]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -613,7 +697,7 @@ func (x *WatchStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchStatusRequest.ProtoReflect.Descriptor instead.
 func (*WatchStatusRequest) Descriptor() ([]byte, []int) {
-	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{10}
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *WatchStatusRequest) GetPipeline() string {
@@ -641,7 +725,7 @@ type WatchStatusResponse struct {
 
 func (x *WatchStatusResponse) Reset() {
 	*x = WatchStatusResponse{}
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[11]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -653,7 +737,7 @@ func (x *WatchStatusResponse) String() string {
 func (*WatchStatusResponse) ProtoMessage() {}
 
 func (x *WatchStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[11]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -666,7 +750,7 @@ func (x *WatchStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchStatusResponse.ProtoReflect.Descriptor instead.
 func (*WatchStatusResponse) Descriptor() ([]byte, []int) {
-	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{11}
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *WatchStatusResponse) GetStatus() *StatusResponse {
@@ -699,7 +783,7 @@ type ConnectionStatus struct {
 
 func (x *ConnectionStatus) Reset() {
 	*x = ConnectionStatus{}
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[12]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -711,7 +795,7 @@ func (x *ConnectionStatus) String() string {
 func (*ConnectionStatus) ProtoMessage() {}
 
 func (x *ConnectionStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[12]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -724,7 +808,7 @@ func (x *ConnectionStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConnectionStatus.ProtoReflect.Descriptor instead.
 func (*ConnectionStatus) Descriptor() ([]byte, []int) {
-	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{12}
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ConnectionStatus) GetName() string {
@@ -791,7 +875,7 @@ type ServiceStatus struct {
 
 func (x *ServiceStatus) Reset() {
 	*x = ServiceStatus{}
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[13]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -803,7 +887,7 @@ func (x *ServiceStatus) String() string {
 func (*ServiceStatus) ProtoMessage() {}
 
 func (x *ServiceStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[13]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -816,7 +900,7 @@ func (x *ServiceStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServiceStatus.ProtoReflect.Descriptor instead.
 func (*ServiceStatus) Descriptor() ([]byte, []int) {
-	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{13}
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ServiceStatus) GetName() string {
@@ -851,7 +935,7 @@ type ListJobsRequest struct {
 
 func (x *ListJobsRequest) Reset() {
 	*x = ListJobsRequest{}
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[14]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -863,7 +947,7 @@ func (x *ListJobsRequest) String() string {
 func (*ListJobsRequest) ProtoMessage() {}
 
 func (x *ListJobsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[14]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -876,7 +960,7 @@ func (x *ListJobsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListJobsRequest.ProtoReflect.Descriptor instead.
 func (*ListJobsRequest) Descriptor() ([]byte, []int) {
-	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{14}
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ListJobsRequest) GetPipeline() string {
@@ -897,7 +981,7 @@ type ListJobsResponse struct {
 
 func (x *ListJobsResponse) Reset() {
 	*x = ListJobsResponse{}
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[15]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -909,7 +993,7 @@ func (x *ListJobsResponse) String() string {
 func (*ListJobsResponse) ProtoMessage() {}
 
 func (x *ListJobsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[15]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -922,7 +1006,7 @@ func (x *ListJobsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListJobsResponse.ProtoReflect.Descriptor instead.
 func (*ListJobsResponse) Descriptor() ([]byte, []int) {
-	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{15}
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ListJobsResponse) GetJobs() []*v1.Job {
@@ -945,7 +1029,7 @@ type DescribeJobRequest struct {
 
 func (x *DescribeJobRequest) Reset() {
 	*x = DescribeJobRequest{}
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[16]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -957,7 +1041,7 @@ func (x *DescribeJobRequest) String() string {
 func (*DescribeJobRequest) ProtoMessage() {}
 
 func (x *DescribeJobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[16]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -970,7 +1054,7 @@ func (x *DescribeJobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeJobRequest.ProtoReflect.Descriptor instead.
 func (*DescribeJobRequest) Descriptor() ([]byte, []int) {
-	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{16}
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *DescribeJobRequest) GetPipeline() string {
@@ -1000,7 +1084,7 @@ type DescribeJobResponse struct {
 
 func (x *DescribeJobResponse) Reset() {
 	*x = DescribeJobResponse{}
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[17]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1012,7 +1096,7 @@ func (x *DescribeJobResponse) String() string {
 func (*DescribeJobResponse) ProtoMessage() {}
 
 func (x *DescribeJobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[17]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1025,7 +1109,7 @@ func (x *DescribeJobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeJobResponse.ProtoReflect.Descriptor instead.
 func (*DescribeJobResponse) Descriptor() ([]byte, []int) {
-	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{17}
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *DescribeJobResponse) GetYaml() string {
@@ -1061,7 +1145,7 @@ type ListRejectedRequest struct {
 
 func (x *ListRejectedRequest) Reset() {
 	*x = ListRejectedRequest{}
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[18]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1073,7 +1157,7 @@ func (x *ListRejectedRequest) String() string {
 func (*ListRejectedRequest) ProtoMessage() {}
 
 func (x *ListRejectedRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[18]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1086,7 +1170,7 @@ func (x *ListRejectedRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRejectedRequest.ProtoReflect.Descriptor instead.
 func (*ListRejectedRequest) Descriptor() ([]byte, []int) {
-	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{18}
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ListRejectedRequest) GetPipeline() string {
@@ -1128,14 +1212,14 @@ func (x *ListRejectedRequest) GetDlqName() string {
 type ListRejectedResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// One member a dead-letter stream.
-	Streams       []*v11.DeadLetterStream `protobuf:"bytes,1,rep,name=streams,proto3" json:"streams,omitempty"`
+	Streams       []*v12.DeadLetterStream `protobuf:"bytes,1,rep,name=streams,proto3" json:"streams,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListRejectedResponse) Reset() {
 	*x = ListRejectedResponse{}
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[19]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1147,7 +1231,7 @@ func (x *ListRejectedResponse) String() string {
 func (*ListRejectedResponse) ProtoMessage() {}
 
 func (x *ListRejectedResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[19]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1160,12 +1244,477 @@ func (x *ListRejectedResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRejectedResponse.ProtoReflect.Descriptor instead.
 func (*ListRejectedResponse) Descriptor() ([]byte, []int) {
-	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{19}
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{20}
 }
 
-func (x *ListRejectedResponse) GetStreams() []*v11.DeadLetterStream {
+func (x *ListRejectedResponse) GetStreams() []*v12.DeadLetterStream {
 	if x != nil {
 		return x.Streams
+	}
+	return nil
+}
+
+// ReplayRequest names the dead letters to replay.
+type ReplayRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Pipeline; empty: "default".
+	Pipeline string `protobuf:"bytes,1,opt,name=pipeline,proto3" json:"pipeline,omitempty"`
+	// Job; empty: all.
+	Job string `protobuf:"bytes,2,opt,name=job,proto3" json:"job,omitempty"`
+	// Name of one dead-letter stream; empty: all.
+	DlqName string `protobuf:"bytes,3,opt,name=dlq_name,json=dlqName,proto3" json:"dlq_name,omitempty"`
+	// IDs of entries in the dead-letter streams; empty: all.
+	Ids []string `protobuf:"bytes,4,rep,name=ids,proto3" json:"ids,omitempty"`
+	// Most entries a dead-letter stream, oldest first; 0: all.
+	MaxRecords uint32 `protobuf:"varint,5,opt,name=max_records,json=maxRecords,proto3" json:"max_records,omitempty"`
+	// Write the recorded value instead of the key's current one. Refused where the output keeps no row index.
+	AsRecorded    bool `protobuf:"varint,6,opt,name=as_recorded,json=asRecorded,proto3" json:"as_recorded,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReplayRequest) Reset() {
+	*x = ReplayRequest{}
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplayRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplayRequest) ProtoMessage() {}
+
+func (x *ReplayRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplayRequest.ProtoReflect.Descriptor instead.
+func (*ReplayRequest) Descriptor() ([]byte, []int) {
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *ReplayRequest) GetPipeline() string {
+	if x != nil {
+		return x.Pipeline
+	}
+	return ""
+}
+
+func (x *ReplayRequest) GetJob() string {
+	if x != nil {
+		return x.Job
+	}
+	return ""
+}
+
+func (x *ReplayRequest) GetDlqName() string {
+	if x != nil {
+		return x.DlqName
+	}
+	return ""
+}
+
+func (x *ReplayRequest) GetIds() []string {
+	if x != nil {
+		return x.Ids
+	}
+	return nil
+}
+
+func (x *ReplayRequest) GetMaxRecords() uint32 {
+	if x != nil {
+		return x.MaxRecords
+	}
+	return 0
+}
+
+func (x *ReplayRequest) GetAsRecorded() bool {
+	if x != nil {
+		return x.AsRecorded
+	}
+	return false
+}
+
+// ReplayResponse tells what was done.
+type ReplayResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// One member a dead-letter stream that had any of them.
+	Streams       []*v12.ReplayedStream `protobuf:"bytes,1,rep,name=streams,proto3" json:"streams,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReplayResponse) Reset() {
+	*x = ReplayResponse{}
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplayResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplayResponse) ProtoMessage() {}
+
+func (x *ReplayResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplayResponse.ProtoReflect.Descriptor instead.
+func (*ReplayResponse) Descriptor() ([]byte, []int) {
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *ReplayResponse) GetStreams() []*v12.ReplayedStream {
+	if x != nil {
+		return x.Streams
+	}
+	return nil
+}
+
+// TestJobRequest names a job and what to run it on: records or keys.
+type TestJobRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Pipeline; empty: "default".
+	Pipeline string `protobuf:"bytes,1,opt,name=pipeline,proto3" json:"pipeline,omitempty"`
+	// Files to take the job from; empty: the generation deployed last.
+	Files []*v1.File `protobuf:"bytes,2,rep,name=files,proto3" json:"files,omitempty"`
+	// Job; may be empty where there is only one.
+	Job string `protobuf:"bytes,3,opt,name=job,proto3" json:"job,omitempty"`
+	// Records to run it on. With any, no key is read.
+	Records []*TestRecord `protobuf:"bytes,4,rep,name=records,proto3" json:"records,omitempty"`
+	// Redis glob of live keys to run it on; empty: the job's own pattern.
+	Keys string `protobuf:"bytes,5,opt,name=keys,proto3" json:"keys,omitempty"`
+	// Most keys; 0: 20.
+	MaxKeys uint32 `protobuf:"varint,6,opt,name=max_keys,json=maxKeys,proto3" json:"max_keys,omitempty"`
+	// Try the statements in a transaction that is rolled back and show the rows they would change.
+	Diff bool `protobuf:"varint,7,opt,name=diff,proto3" json:"diff,omitempty"`
+	// Transform only; connect to no target.
+	Offline       bool `protobuf:"varint,8,opt,name=offline,proto3" json:"offline,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TestJobRequest) Reset() {
+	*x = TestJobRequest{}
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TestJobRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TestJobRequest) ProtoMessage() {}
+
+func (x *TestJobRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TestJobRequest.ProtoReflect.Descriptor instead.
+func (*TestJobRequest) Descriptor() ([]byte, []int) {
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *TestJobRequest) GetPipeline() string {
+	if x != nil {
+		return x.Pipeline
+	}
+	return ""
+}
+
+func (x *TestJobRequest) GetFiles() []*v1.File {
+	if x != nil {
+		return x.Files
+	}
+	return nil
+}
+
+func (x *TestJobRequest) GetJob() string {
+	if x != nil {
+		return x.Job
+	}
+	return ""
+}
+
+func (x *TestJobRequest) GetRecords() []*TestRecord {
+	if x != nil {
+		return x.Records
+	}
+	return nil
+}
+
+func (x *TestJobRequest) GetKeys() string {
+	if x != nil {
+		return x.Keys
+	}
+	return ""
+}
+
+func (x *TestJobRequest) GetMaxKeys() uint32 {
+	if x != nil {
+		return x.MaxKeys
+	}
+	return 0
+}
+
+func (x *TestJobRequest) GetDiff() bool {
+	if x != nil {
+		return x.Diff
+	}
+	return false
+}
+
+func (x *TestJobRequest) GetOffline() bool {
+	if x != nil {
+		return x.Offline
+	}
+	return false
+}
+
+// TestRecord is a record to run a job on.
+type TestRecord struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Redis key.
+	Key string `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	// c, u, d or r; empty: u.
+	Opcode string `protobuf:"bytes,2,opt,name=opcode,proto3" json:"opcode,omitempty"`
+	// The value: JSON text. An object is a hash where all members are strings and type does not say otherwise.
+	Value []byte `protobuf:"bytes,3,opt,name=value,proto3" json:"value,omitempty"`
+	// "hash" or "json"; empty: by the value.
+	Type string `protobuf:"bytes,4,opt,name=type,proto3" json:"type,omitempty"`
+	// The value before, JSON text; empty: none.
+	Before        []byte `protobuf:"bytes,5,opt,name=before,proto3" json:"before,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TestRecord) Reset() {
+	*x = TestRecord{}
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TestRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TestRecord) ProtoMessage() {}
+
+func (x *TestRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TestRecord.ProtoReflect.Descriptor instead.
+func (*TestRecord) Descriptor() ([]byte, []int) {
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *TestRecord) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *TestRecord) GetOpcode() string {
+	if x != nil {
+		return x.Opcode
+	}
+	return ""
+}
+
+func (x *TestRecord) GetValue() []byte {
+	if x != nil {
+		return x.Value
+	}
+	return nil
+}
+
+func (x *TestRecord) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *TestRecord) GetBefore() []byte {
+	if x != nil {
+		return x.Before
+	}
+	return nil
+}
+
+// TestJobResponse tells what would happen.
+type TestJobResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Problems of the files. With an error among them nothing ran.
+	Problems []*v1.Problem `protobuf:"bytes,1,rep,name=problems,proto3" json:"problems,omitempty"`
+	// Job that ran.
+	Job string `protobuf:"bytes,2,opt,name=job,proto3" json:"job,omitempty"`
+	// The Redis keys, in the order of the changes.
+	Keys [][]byte `protobuf:"bytes,3,rep,name=keys,proto3" json:"keys,omitempty"`
+	// Each record on its way through the blocks.
+	Changes []*v13.PreviewedChange `protobuf:"bytes,4,rep,name=changes,proto3" json:"changes,omitempty"`
+	// What the rows would do, by connection.
+	Connections   []*TestedConnection `protobuf:"bytes,5,rep,name=connections,proto3" json:"connections,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TestJobResponse) Reset() {
+	*x = TestJobResponse{}
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TestJobResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TestJobResponse) ProtoMessage() {}
+
+func (x *TestJobResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TestJobResponse.ProtoReflect.Descriptor instead.
+func (*TestJobResponse) Descriptor() ([]byte, []int) {
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *TestJobResponse) GetProblems() []*v1.Problem {
+	if x != nil {
+		return x.Problems
+	}
+	return nil
+}
+
+func (x *TestJobResponse) GetJob() string {
+	if x != nil {
+		return x.Job
+	}
+	return ""
+}
+
+func (x *TestJobResponse) GetKeys() [][]byte {
+	if x != nil {
+		return x.Keys
+	}
+	return nil
+}
+
+func (x *TestJobResponse) GetChanges() []*v13.PreviewedChange {
+	if x != nil {
+		return x.Changes
+	}
+	return nil
+}
+
+func (x *TestJobResponse) GetConnections() []*TestedConnection {
+	if x != nil {
+		return x.Connections
+	}
+	return nil
+}
+
+// TestedConnection is what the rows would do on a connection.
+type TestedConnection struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Connection.
+	Connection string `protobuf:"bytes,1,opt,name=connection,proto3" json:"connection,omitempty"`
+	// Statements, differences, rejects.
+	Preview       *v11.PreviewResponse `protobuf:"bytes,2,opt,name=preview,proto3" json:"preview,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TestedConnection) Reset() {
+	*x = TestedConnection{}
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TestedConnection) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TestedConnection) ProtoMessage() {}
+
+func (x *TestedConnection) ProtoReflect() protoreflect.Message {
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TestedConnection.ProtoReflect.Descriptor instead.
+func (*TestedConnection) Descriptor() ([]byte, []int) {
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *TestedConnection) GetConnection() string {
+	if x != nil {
+		return x.Connection
+	}
+	return ""
+}
+
+func (x *TestedConnection) GetPreview() *v11.PreviewResponse {
+	if x != nil {
+		return x.Preview
 	}
 	return nil
 }
@@ -1174,24 +1723,34 @@ var File_slipstream_gateway_v1_gateway_proto protoreflect.FileDescriptor
 
 const file_slipstream_gateway_v1_gateway_proto_rawDesc = "" +
 	"\n" +
-	"#slipstream/gateway/v1/gateway.proto\x12\x15slipstream.gateway.v1\x1a#slipstream/capture/v1/capture.proto\x1a%slipstream/pipeline/v1/pipeline.proto\"{\n" +
+	"#slipstream/gateway/v1/gateway.proto\x12\x15slipstream.gateway.v1\x1a#slipstream/applier/v1/applier.proto\x1a#slipstream/capture/v1/capture.proto\x1a%slipstream/pipeline/v1/pipeline.proto\x1a+slipstream/transformer/v1/transformer.proto\"\x8f\x01\n" +
 	"\x0fValidateRequest\x12\x1a\n" +
 	"\bpipeline\x18\x01 \x01(\tR\bpipeline\x122\n" +
 	"\x05files\x18\x02 \x03(\v2\x1c.slipstream.pipeline.v1.FileR\x05files\x12\x18\n" +
-	"\aoffline\x18\x03 \x01(\bR\aoffline\"\x8d\x01\n" +
+	"\aoffline\x18\x03 \x01(\bR\aoffline\x12\x12\n" +
+	"\x04plan\x18\x04 \x01(\bR\x04plan\"\xc8\x01\n" +
 	"\x10ValidateResponse\x12;\n" +
 	"\bproblems\x18\x01 \x03(\v2\x1f.slipstream.pipeline.v1.ProblemR\bproblems\x12<\n" +
-	"\bpipeline\x18\x02 \x01(\v2 .slipstream.pipeline.v1.PipelineR\bpipeline\"x\n" +
+	"\bpipeline\x18\x02 \x01(\v2 .slipstream.pipeline.v1.PipelineR\bpipeline\x129\n" +
+	"\x04plan\x18\x03 \x03(\v2%.slipstream.gateway.v1.ConnectionPlanR\x04plan\"r\n" +
+	"\x0eConnectionPlan\x12\x1e\n" +
+	"\n" +
+	"connection\x18\x01 \x01(\tR\n" +
+	"connection\x12@\n" +
+	"\n" +
+	"statements\x18\x02 \x03(\v2 .slipstream.applier.v1.StatementR\n" +
+	"statements\"x\n" +
 	"\rDeployRequest\x12\x1a\n" +
 	"\bpipeline\x18\x01 \x01(\tR\bpipeline\x122\n" +
 	"\x05files\x18\x02 \x03(\v2\x1c.slipstream.pipeline.v1.FileR\x05files\x12\x17\n" +
-	"\adry_run\x18\x03 \x01(\bR\x06dryRun\"\x87\x01\n" +
+	"\adry_run\x18\x03 \x01(\bR\x06dryRun\"\xc8\x01\n" +
 	"\x0eDeployResponse\x12;\n" +
 	"\bproblems\x18\x01 \x03(\v2\x1f.slipstream.pipeline.v1.ProblemR\bproblems\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x02 \x01(\x04R\n" +
 	"generation\x12\x18\n" +
-	"\achanged\x18\x03 \x01(\bR\achanged\"*\n" +
+	"\achanged\x18\x03 \x01(\bR\achanged\x12?\n" +
+	"\acreated\x18\x04 \x03(\v2%.slipstream.gateway.v1.ConnectionPlanR\acreated\"*\n" +
 	"\fStartRequest\x12\x1a\n" +
 	"\bpipeline\x18\x01 \x01(\tR\bpipeline\"/\n" +
 	"\rStartResponse\x12\x1e\n" +
@@ -1247,7 +1806,45 @@ const file_slipstream_gateway_v1_gateway_proto_rawDesc = "" +
 	"\x06oldest\x18\x04 \x01(\bR\x06oldest\x12\x19\n" +
 	"\bdlq_name\x18\x05 \x01(\tR\adlqName\"Y\n" +
 	"\x14ListRejectedResponse\x12A\n" +
-	"\astreams\x18\x01 \x03(\v2'.slipstream.capture.v1.DeadLetterStreamR\astreams2\xd4\x06\n" +
+	"\astreams\x18\x01 \x03(\v2'.slipstream.capture.v1.DeadLetterStreamR\astreams\"\xac\x01\n" +
+	"\rReplayRequest\x12\x1a\n" +
+	"\bpipeline\x18\x01 \x01(\tR\bpipeline\x12\x10\n" +
+	"\x03job\x18\x02 \x01(\tR\x03job\x12\x19\n" +
+	"\bdlq_name\x18\x03 \x01(\tR\adlqName\x12\x10\n" +
+	"\x03ids\x18\x04 \x03(\tR\x03ids\x12\x1f\n" +
+	"\vmax_records\x18\x05 \x01(\rR\n" +
+	"maxRecords\x12\x1f\n" +
+	"\vas_recorded\x18\x06 \x01(\bR\n" +
+	"asRecorded\"Q\n" +
+	"\x0eReplayResponse\x12?\n" +
+	"\astreams\x18\x01 \x03(\v2%.slipstream.capture.v1.ReplayedStreamR\astreams\"\x8c\x02\n" +
+	"\x0eTestJobRequest\x12\x1a\n" +
+	"\bpipeline\x18\x01 \x01(\tR\bpipeline\x122\n" +
+	"\x05files\x18\x02 \x03(\v2\x1c.slipstream.pipeline.v1.FileR\x05files\x12\x10\n" +
+	"\x03job\x18\x03 \x01(\tR\x03job\x12;\n" +
+	"\arecords\x18\x04 \x03(\v2!.slipstream.gateway.v1.TestRecordR\arecords\x12\x12\n" +
+	"\x04keys\x18\x05 \x01(\tR\x04keys\x12\x19\n" +
+	"\bmax_keys\x18\x06 \x01(\rR\amaxKeys\x12\x12\n" +
+	"\x04diff\x18\a \x01(\bR\x04diff\x12\x18\n" +
+	"\aoffline\x18\b \x01(\bR\aoffline\"x\n" +
+	"\n" +
+	"TestRecord\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x16\n" +
+	"\x06opcode\x18\x02 \x01(\tR\x06opcode\x12\x14\n" +
+	"\x05value\x18\x03 \x01(\fR\x05value\x12\x12\n" +
+	"\x04type\x18\x04 \x01(\tR\x04type\x12\x16\n" +
+	"\x06before\x18\x05 \x01(\fR\x06before\"\x85\x02\n" +
+	"\x0fTestJobResponse\x12;\n" +
+	"\bproblems\x18\x01 \x03(\v2\x1f.slipstream.pipeline.v1.ProblemR\bproblems\x12\x10\n" +
+	"\x03job\x18\x02 \x01(\tR\x03job\x12\x12\n" +
+	"\x04keys\x18\x03 \x03(\fR\x04keys\x12D\n" +
+	"\achanges\x18\x04 \x03(\v2*.slipstream.transformer.v1.PreviewedChangeR\achanges\x12I\n" +
+	"\vconnections\x18\x05 \x03(\v2'.slipstream.gateway.v1.TestedConnectionR\vconnections\"t\n" +
+	"\x10TestedConnection\x12\x1e\n" +
+	"\n" +
+	"connection\x18\x01 \x01(\tR\n" +
+	"connection\x12@\n" +
+	"\apreview\x18\x02 \x01(\v2&.slipstream.applier.v1.PreviewResponseR\apreview2\x85\b\n" +
 	"\x0eGatewayService\x12[\n" +
 	"\bValidate\x12&.slipstream.gateway.v1.ValidateRequest\x1a'.slipstream.gateway.v1.ValidateResponse\x12U\n" +
 	"\x06Deploy\x12$.slipstream.gateway.v1.DeployRequest\x1a%.slipstream.gateway.v1.DeployResponse\x12R\n" +
@@ -1257,7 +1854,9 @@ const file_slipstream_gateway_v1_gateway_proto_rawDesc = "" +
 	"\vWatchStatus\x12).slipstream.gateway.v1.WatchStatusRequest\x1a*.slipstream.gateway.v1.WatchStatusResponse0\x01\x12[\n" +
 	"\bListJobs\x12&.slipstream.gateway.v1.ListJobsRequest\x1a'.slipstream.gateway.v1.ListJobsResponse\x12d\n" +
 	"\vDescribeJob\x12).slipstream.gateway.v1.DescribeJobRequest\x1a*.slipstream.gateway.v1.DescribeJobResponse\x12g\n" +
-	"\fListRejected\x12*.slipstream.gateway.v1.ListRejectedRequest\x1a+.slipstream.gateway.v1.ListRejectedResponseB\xd1\x01\n" +
+	"\fListRejected\x12*.slipstream.gateway.v1.ListRejectedRequest\x1a+.slipstream.gateway.v1.ListRejectedResponse\x12U\n" +
+	"\x06Replay\x12$.slipstream.gateway.v1.ReplayRequest\x1a%.slipstream.gateway.v1.ReplayResponse\x12X\n" +
+	"\aTestJob\x12%.slipstream.gateway.v1.TestJobRequest\x1a&.slipstream.gateway.v1.TestJobResponseB\xd1\x01\n" +
 	"\x19com.slipstream.gateway.v1B\fGatewayProtoP\x01Z0slipstream/proto/slipstream/gateway/v1;gatewayv1\xa2\x02\x03SGX\xaa\x02\x15Slipstream.Gateway.V1\xca\x02\x15Slipstream\\Gateway\\V1\xe2\x02!Slipstream\\Gateway\\V1\\GPBMetadata\xea\x02\x17Slipstream::Gateway::V1b\x06proto3"
 
 var (
@@ -1272,71 +1871,96 @@ func file_slipstream_gateway_v1_gateway_proto_rawDescGZIP() []byte {
 	return file_slipstream_gateway_v1_gateway_proto_rawDescData
 }
 
-var file_slipstream_gateway_v1_gateway_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_slipstream_gateway_v1_gateway_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
 var file_slipstream_gateway_v1_gateway_proto_goTypes = []any{
 	(*ValidateRequest)(nil),      // 0: slipstream.gateway.v1.ValidateRequest
 	(*ValidateResponse)(nil),     // 1: slipstream.gateway.v1.ValidateResponse
-	(*DeployRequest)(nil),        // 2: slipstream.gateway.v1.DeployRequest
-	(*DeployResponse)(nil),       // 3: slipstream.gateway.v1.DeployResponse
-	(*StartRequest)(nil),         // 4: slipstream.gateway.v1.StartRequest
-	(*StartResponse)(nil),        // 5: slipstream.gateway.v1.StartResponse
-	(*StopRequest)(nil),          // 6: slipstream.gateway.v1.StopRequest
-	(*StopResponse)(nil),         // 7: slipstream.gateway.v1.StopResponse
-	(*StatusRequest)(nil),        // 8: slipstream.gateway.v1.StatusRequest
-	(*StatusResponse)(nil),       // 9: slipstream.gateway.v1.StatusResponse
-	(*WatchStatusRequest)(nil),   // 10: slipstream.gateway.v1.WatchStatusRequest
-	(*WatchStatusResponse)(nil),  // 11: slipstream.gateway.v1.WatchStatusResponse
-	(*ConnectionStatus)(nil),     // 12: slipstream.gateway.v1.ConnectionStatus
-	(*ServiceStatus)(nil),        // 13: slipstream.gateway.v1.ServiceStatus
-	(*ListJobsRequest)(nil),      // 14: slipstream.gateway.v1.ListJobsRequest
-	(*ListJobsResponse)(nil),     // 15: slipstream.gateway.v1.ListJobsResponse
-	(*DescribeJobRequest)(nil),   // 16: slipstream.gateway.v1.DescribeJobRequest
-	(*DescribeJobResponse)(nil),  // 17: slipstream.gateway.v1.DescribeJobResponse
-	(*ListRejectedRequest)(nil),  // 18: slipstream.gateway.v1.ListRejectedRequest
-	(*ListRejectedResponse)(nil), // 19: slipstream.gateway.v1.ListRejectedResponse
-	(*v1.File)(nil),              // 20: slipstream.pipeline.v1.File
-	(*v1.Problem)(nil),           // 21: slipstream.pipeline.v1.Problem
-	(*v1.Pipeline)(nil),          // 22: slipstream.pipeline.v1.Pipeline
-	(*v11.PipelineStatus)(nil),   // 23: slipstream.capture.v1.PipelineStatus
-	(*v1.Job)(nil),               // 24: slipstream.pipeline.v1.Job
-	(*v11.DeadLetterStream)(nil), // 25: slipstream.capture.v1.DeadLetterStream
+	(*ConnectionPlan)(nil),       // 2: slipstream.gateway.v1.ConnectionPlan
+	(*DeployRequest)(nil),        // 3: slipstream.gateway.v1.DeployRequest
+	(*DeployResponse)(nil),       // 4: slipstream.gateway.v1.DeployResponse
+	(*StartRequest)(nil),         // 5: slipstream.gateway.v1.StartRequest
+	(*StartResponse)(nil),        // 6: slipstream.gateway.v1.StartResponse
+	(*StopRequest)(nil),          // 7: slipstream.gateway.v1.StopRequest
+	(*StopResponse)(nil),         // 8: slipstream.gateway.v1.StopResponse
+	(*StatusRequest)(nil),        // 9: slipstream.gateway.v1.StatusRequest
+	(*StatusResponse)(nil),       // 10: slipstream.gateway.v1.StatusResponse
+	(*WatchStatusRequest)(nil),   // 11: slipstream.gateway.v1.WatchStatusRequest
+	(*WatchStatusResponse)(nil),  // 12: slipstream.gateway.v1.WatchStatusResponse
+	(*ConnectionStatus)(nil),     // 13: slipstream.gateway.v1.ConnectionStatus
+	(*ServiceStatus)(nil),        // 14: slipstream.gateway.v1.ServiceStatus
+	(*ListJobsRequest)(nil),      // 15: slipstream.gateway.v1.ListJobsRequest
+	(*ListJobsResponse)(nil),     // 16: slipstream.gateway.v1.ListJobsResponse
+	(*DescribeJobRequest)(nil),   // 17: slipstream.gateway.v1.DescribeJobRequest
+	(*DescribeJobResponse)(nil),  // 18: slipstream.gateway.v1.DescribeJobResponse
+	(*ListRejectedRequest)(nil),  // 19: slipstream.gateway.v1.ListRejectedRequest
+	(*ListRejectedResponse)(nil), // 20: slipstream.gateway.v1.ListRejectedResponse
+	(*ReplayRequest)(nil),        // 21: slipstream.gateway.v1.ReplayRequest
+	(*ReplayResponse)(nil),       // 22: slipstream.gateway.v1.ReplayResponse
+	(*TestJobRequest)(nil),       // 23: slipstream.gateway.v1.TestJobRequest
+	(*TestRecord)(nil),           // 24: slipstream.gateway.v1.TestRecord
+	(*TestJobResponse)(nil),      // 25: slipstream.gateway.v1.TestJobResponse
+	(*TestedConnection)(nil),     // 26: slipstream.gateway.v1.TestedConnection
+	(*v1.File)(nil),              // 27: slipstream.pipeline.v1.File
+	(*v1.Problem)(nil),           // 28: slipstream.pipeline.v1.Problem
+	(*v1.Pipeline)(nil),          // 29: slipstream.pipeline.v1.Pipeline
+	(*v11.Statement)(nil),        // 30: slipstream.applier.v1.Statement
+	(*v12.PipelineStatus)(nil),   // 31: slipstream.capture.v1.PipelineStatus
+	(*v1.Job)(nil),               // 32: slipstream.pipeline.v1.Job
+	(*v12.DeadLetterStream)(nil), // 33: slipstream.capture.v1.DeadLetterStream
+	(*v12.ReplayedStream)(nil),   // 34: slipstream.capture.v1.ReplayedStream
+	(*v13.PreviewedChange)(nil),  // 35: slipstream.transformer.v1.PreviewedChange
+	(*v11.PreviewResponse)(nil),  // 36: slipstream.applier.v1.PreviewResponse
 }
 var file_slipstream_gateway_v1_gateway_proto_depIdxs = []int32{
-	20, // 0: slipstream.gateway.v1.ValidateRequest.files:type_name -> slipstream.pipeline.v1.File
-	21, // 1: slipstream.gateway.v1.ValidateResponse.problems:type_name -> slipstream.pipeline.v1.Problem
-	22, // 2: slipstream.gateway.v1.ValidateResponse.pipeline:type_name -> slipstream.pipeline.v1.Pipeline
-	20, // 3: slipstream.gateway.v1.DeployRequest.files:type_name -> slipstream.pipeline.v1.File
-	21, // 4: slipstream.gateway.v1.DeployResponse.problems:type_name -> slipstream.pipeline.v1.Problem
-	23, // 5: slipstream.gateway.v1.StatusResponse.status:type_name -> slipstream.capture.v1.PipelineStatus
-	12, // 6: slipstream.gateway.v1.StatusResponse.connections:type_name -> slipstream.gateway.v1.ConnectionStatus
-	13, // 7: slipstream.gateway.v1.StatusResponse.services:type_name -> slipstream.gateway.v1.ServiceStatus
-	9,  // 8: slipstream.gateway.v1.WatchStatusResponse.status:type_name -> slipstream.gateway.v1.StatusResponse
-	24, // 9: slipstream.gateway.v1.ListJobsResponse.jobs:type_name -> slipstream.pipeline.v1.Job
-	24, // 10: slipstream.gateway.v1.DescribeJobResponse.job:type_name -> slipstream.pipeline.v1.Job
-	25, // 11: slipstream.gateway.v1.ListRejectedResponse.streams:type_name -> slipstream.capture.v1.DeadLetterStream
-	0,  // 12: slipstream.gateway.v1.GatewayService.Validate:input_type -> slipstream.gateway.v1.ValidateRequest
-	2,  // 13: slipstream.gateway.v1.GatewayService.Deploy:input_type -> slipstream.gateway.v1.DeployRequest
-	4,  // 14: slipstream.gateway.v1.GatewayService.Start:input_type -> slipstream.gateway.v1.StartRequest
-	6,  // 15: slipstream.gateway.v1.GatewayService.Stop:input_type -> slipstream.gateway.v1.StopRequest
-	8,  // 16: slipstream.gateway.v1.GatewayService.Status:input_type -> slipstream.gateway.v1.StatusRequest
-	10, // 17: slipstream.gateway.v1.GatewayService.WatchStatus:input_type -> slipstream.gateway.v1.WatchStatusRequest
-	14, // 18: slipstream.gateway.v1.GatewayService.ListJobs:input_type -> slipstream.gateway.v1.ListJobsRequest
-	16, // 19: slipstream.gateway.v1.GatewayService.DescribeJob:input_type -> slipstream.gateway.v1.DescribeJobRequest
-	18, // 20: slipstream.gateway.v1.GatewayService.ListRejected:input_type -> slipstream.gateway.v1.ListRejectedRequest
-	1,  // 21: slipstream.gateway.v1.GatewayService.Validate:output_type -> slipstream.gateway.v1.ValidateResponse
-	3,  // 22: slipstream.gateway.v1.GatewayService.Deploy:output_type -> slipstream.gateway.v1.DeployResponse
-	5,  // 23: slipstream.gateway.v1.GatewayService.Start:output_type -> slipstream.gateway.v1.StartResponse
-	7,  // 24: slipstream.gateway.v1.GatewayService.Stop:output_type -> slipstream.gateway.v1.StopResponse
-	9,  // 25: slipstream.gateway.v1.GatewayService.Status:output_type -> slipstream.gateway.v1.StatusResponse
-	11, // 26: slipstream.gateway.v1.GatewayService.WatchStatus:output_type -> slipstream.gateway.v1.WatchStatusResponse
-	15, // 27: slipstream.gateway.v1.GatewayService.ListJobs:output_type -> slipstream.gateway.v1.ListJobsResponse
-	17, // 28: slipstream.gateway.v1.GatewayService.DescribeJob:output_type -> slipstream.gateway.v1.DescribeJobResponse
-	19, // 29: slipstream.gateway.v1.GatewayService.ListRejected:output_type -> slipstream.gateway.v1.ListRejectedResponse
-	21, // [21:30] is the sub-list for method output_type
-	12, // [12:21] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	27, // 0: slipstream.gateway.v1.ValidateRequest.files:type_name -> slipstream.pipeline.v1.File
+	28, // 1: slipstream.gateway.v1.ValidateResponse.problems:type_name -> slipstream.pipeline.v1.Problem
+	29, // 2: slipstream.gateway.v1.ValidateResponse.pipeline:type_name -> slipstream.pipeline.v1.Pipeline
+	2,  // 3: slipstream.gateway.v1.ValidateResponse.plan:type_name -> slipstream.gateway.v1.ConnectionPlan
+	30, // 4: slipstream.gateway.v1.ConnectionPlan.statements:type_name -> slipstream.applier.v1.Statement
+	27, // 5: slipstream.gateway.v1.DeployRequest.files:type_name -> slipstream.pipeline.v1.File
+	28, // 6: slipstream.gateway.v1.DeployResponse.problems:type_name -> slipstream.pipeline.v1.Problem
+	2,  // 7: slipstream.gateway.v1.DeployResponse.created:type_name -> slipstream.gateway.v1.ConnectionPlan
+	31, // 8: slipstream.gateway.v1.StatusResponse.status:type_name -> slipstream.capture.v1.PipelineStatus
+	13, // 9: slipstream.gateway.v1.StatusResponse.connections:type_name -> slipstream.gateway.v1.ConnectionStatus
+	14, // 10: slipstream.gateway.v1.StatusResponse.services:type_name -> slipstream.gateway.v1.ServiceStatus
+	10, // 11: slipstream.gateway.v1.WatchStatusResponse.status:type_name -> slipstream.gateway.v1.StatusResponse
+	32, // 12: slipstream.gateway.v1.ListJobsResponse.jobs:type_name -> slipstream.pipeline.v1.Job
+	32, // 13: slipstream.gateway.v1.DescribeJobResponse.job:type_name -> slipstream.pipeline.v1.Job
+	33, // 14: slipstream.gateway.v1.ListRejectedResponse.streams:type_name -> slipstream.capture.v1.DeadLetterStream
+	34, // 15: slipstream.gateway.v1.ReplayResponse.streams:type_name -> slipstream.capture.v1.ReplayedStream
+	27, // 16: slipstream.gateway.v1.TestJobRequest.files:type_name -> slipstream.pipeline.v1.File
+	24, // 17: slipstream.gateway.v1.TestJobRequest.records:type_name -> slipstream.gateway.v1.TestRecord
+	28, // 18: slipstream.gateway.v1.TestJobResponse.problems:type_name -> slipstream.pipeline.v1.Problem
+	35, // 19: slipstream.gateway.v1.TestJobResponse.changes:type_name -> slipstream.transformer.v1.PreviewedChange
+	26, // 20: slipstream.gateway.v1.TestJobResponse.connections:type_name -> slipstream.gateway.v1.TestedConnection
+	36, // 21: slipstream.gateway.v1.TestedConnection.preview:type_name -> slipstream.applier.v1.PreviewResponse
+	0,  // 22: slipstream.gateway.v1.GatewayService.Validate:input_type -> slipstream.gateway.v1.ValidateRequest
+	3,  // 23: slipstream.gateway.v1.GatewayService.Deploy:input_type -> slipstream.gateway.v1.DeployRequest
+	5,  // 24: slipstream.gateway.v1.GatewayService.Start:input_type -> slipstream.gateway.v1.StartRequest
+	7,  // 25: slipstream.gateway.v1.GatewayService.Stop:input_type -> slipstream.gateway.v1.StopRequest
+	9,  // 26: slipstream.gateway.v1.GatewayService.Status:input_type -> slipstream.gateway.v1.StatusRequest
+	11, // 27: slipstream.gateway.v1.GatewayService.WatchStatus:input_type -> slipstream.gateway.v1.WatchStatusRequest
+	15, // 28: slipstream.gateway.v1.GatewayService.ListJobs:input_type -> slipstream.gateway.v1.ListJobsRequest
+	17, // 29: slipstream.gateway.v1.GatewayService.DescribeJob:input_type -> slipstream.gateway.v1.DescribeJobRequest
+	19, // 30: slipstream.gateway.v1.GatewayService.ListRejected:input_type -> slipstream.gateway.v1.ListRejectedRequest
+	21, // 31: slipstream.gateway.v1.GatewayService.Replay:input_type -> slipstream.gateway.v1.ReplayRequest
+	23, // 32: slipstream.gateway.v1.GatewayService.TestJob:input_type -> slipstream.gateway.v1.TestJobRequest
+	1,  // 33: slipstream.gateway.v1.GatewayService.Validate:output_type -> slipstream.gateway.v1.ValidateResponse
+	4,  // 34: slipstream.gateway.v1.GatewayService.Deploy:output_type -> slipstream.gateway.v1.DeployResponse
+	6,  // 35: slipstream.gateway.v1.GatewayService.Start:output_type -> slipstream.gateway.v1.StartResponse
+	8,  // 36: slipstream.gateway.v1.GatewayService.Stop:output_type -> slipstream.gateway.v1.StopResponse
+	10, // 37: slipstream.gateway.v1.GatewayService.Status:output_type -> slipstream.gateway.v1.StatusResponse
+	12, // 38: slipstream.gateway.v1.GatewayService.WatchStatus:output_type -> slipstream.gateway.v1.WatchStatusResponse
+	16, // 39: slipstream.gateway.v1.GatewayService.ListJobs:output_type -> slipstream.gateway.v1.ListJobsResponse
+	18, // 40: slipstream.gateway.v1.GatewayService.DescribeJob:output_type -> slipstream.gateway.v1.DescribeJobResponse
+	20, // 41: slipstream.gateway.v1.GatewayService.ListRejected:output_type -> slipstream.gateway.v1.ListRejectedResponse
+	22, // 42: slipstream.gateway.v1.GatewayService.Replay:output_type -> slipstream.gateway.v1.ReplayResponse
+	25, // 43: slipstream.gateway.v1.GatewayService.TestJob:output_type -> slipstream.gateway.v1.TestJobResponse
+	33, // [33:44] is the sub-list for method output_type
+	22, // [22:33] is the sub-list for method input_type
+	22, // [22:22] is the sub-list for extension type_name
+	22, // [22:22] is the sub-list for extension extendee
+	0,  // [0:22] is the sub-list for field type_name
 }
 
 func init() { file_slipstream_gateway_v1_gateway_proto_init() }
@@ -1350,7 +1974,7 @@ func file_slipstream_gateway_v1_gateway_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_slipstream_gateway_v1_gateway_proto_rawDesc), len(file_slipstream_gateway_v1_gateway_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   20,
+			NumMessages:   27,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

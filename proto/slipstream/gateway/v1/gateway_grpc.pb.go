@@ -30,6 +30,8 @@ const (
 	GatewayService_ListJobs_FullMethodName     = "/slipstream.gateway.v1.GatewayService/ListJobs"
 	GatewayService_DescribeJob_FullMethodName  = "/slipstream.gateway.v1.GatewayService/DescribeJob"
 	GatewayService_ListRejected_FullMethodName = "/slipstream.gateway.v1.GatewayService/ListRejected"
+	GatewayService_Replay_FullMethodName       = "/slipstream.gateway.v1.GatewayService/Replay"
+	GatewayService_TestJob_FullMethodName      = "/slipstream.gateway.v1.GatewayService/TestJob"
 )
 
 // GatewayServiceClient is the client API for GatewayService service.
@@ -56,6 +58,10 @@ type GatewayServiceClient interface {
 	DescribeJob(ctx context.Context, in *DescribeJobRequest, opts ...grpc.CallOption) (*DescribeJobResponse, error)
 	// ListRejected reads dead letters (spec 9.4).
 	ListRejected(ctx context.Context, in *ListRejectedRequest, opts ...grpc.CallOption) (*ListRejectedResponse, error)
+	// Replay puts dead letters back on the line (spec 9.4).
+	Replay(ctx context.Context, in *ReplayRequest, opts ...grpc.CallOption) (*ReplayResponse, error)
+	// TestJob runs a job on given records or live keys and shows what would happen; nothing is written.
+	TestJob(ctx context.Context, in *TestJobRequest, opts ...grpc.CallOption) (*TestJobResponse, error)
 }
 
 type gatewayServiceClient struct {
@@ -165,6 +171,26 @@ func (c *gatewayServiceClient) ListRejected(ctx context.Context, in *ListRejecte
 	return out, nil
 }
 
+func (c *gatewayServiceClient) Replay(ctx context.Context, in *ReplayRequest, opts ...grpc.CallOption) (*ReplayResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ReplayResponse)
+	err := c.cc.Invoke(ctx, GatewayService_Replay_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *gatewayServiceClient) TestJob(ctx context.Context, in *TestJobRequest, opts ...grpc.CallOption) (*TestJobResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(TestJobResponse)
+	err := c.cc.Invoke(ctx, GatewayService_TestJob_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // GatewayServiceServer is the server API for GatewayService service.
 // All implementations must embed UnimplementedGatewayServiceServer
 // for forward compatibility.
@@ -189,6 +215,10 @@ type GatewayServiceServer interface {
 	DescribeJob(context.Context, *DescribeJobRequest) (*DescribeJobResponse, error)
 	// ListRejected reads dead letters (spec 9.4).
 	ListRejected(context.Context, *ListRejectedRequest) (*ListRejectedResponse, error)
+	// Replay puts dead letters back on the line (spec 9.4).
+	Replay(context.Context, *ReplayRequest) (*ReplayResponse, error)
+	// TestJob runs a job on given records or live keys and shows what would happen; nothing is written.
+	TestJob(context.Context, *TestJobRequest) (*TestJobResponse, error)
 	mustEmbedUnimplementedGatewayServiceServer()
 }
 
@@ -225,6 +255,12 @@ func (UnimplementedGatewayServiceServer) DescribeJob(context.Context, *DescribeJ
 }
 func (UnimplementedGatewayServiceServer) ListRejected(context.Context, *ListRejectedRequest) (*ListRejectedResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListRejected not implemented")
+}
+func (UnimplementedGatewayServiceServer) Replay(context.Context, *ReplayRequest) (*ReplayResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Replay not implemented")
+}
+func (UnimplementedGatewayServiceServer) TestJob(context.Context, *TestJobRequest) (*TestJobResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method TestJob not implemented")
 }
 func (UnimplementedGatewayServiceServer) mustEmbedUnimplementedGatewayServiceServer() {}
 func (UnimplementedGatewayServiceServer) testEmbeddedByValue()                        {}
@@ -402,6 +438,42 @@ func _GatewayService_ListRejected_Handler(srv interface{}, ctx context.Context, 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _GatewayService_Replay_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ReplayRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(GatewayServiceServer).Replay(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: GatewayService_Replay_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(GatewayServiceServer).Replay(ctx, req.(*ReplayRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _GatewayService_TestJob_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(TestJobRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(GatewayServiceServer).TestJob(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: GatewayService_TestJob_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(GatewayServiceServer).TestJob(ctx, req.(*TestJobRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // GatewayService_ServiceDesc is the grpc.ServiceDesc for GatewayService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -440,6 +512,14 @@ var GatewayService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListRejected",
 			Handler:    _GatewayService_ListRejected_Handler,
+		},
+		{
+			MethodName: "Replay",
+			Handler:    _GatewayService_Replay_Handler,
+		},
+		{
+			MethodName: "TestJob",
+			Handler:    _GatewayService_TestJob_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

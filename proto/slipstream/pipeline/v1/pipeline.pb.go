@@ -77,6 +77,63 @@ func (ErrorHandling) EnumDescriptor() ([]byte, []int) {
 	return file_slipstream_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{0}
 }
 
+// BeforeImage says what is kept in the target of the values written last (spec 11.2, design D8).
+type BeforeImage int32
+
+const (
+	// Not set: keys.
+	BeforeImage_BEFORE_IMAGE_UNSPECIFIED BeforeImage = 0
+	// Nothing: a delete whose key columns do not come from the Redis key is rejected.
+	BeforeImage_BEFORE_IMAGE_NONE BeforeImage = 1
+	// A row index, for the outputs that need one to find their rows.
+	BeforeImage_BEFORE_IMAGE_KEYS BeforeImage = 2
+	// The row index and the whole value: records have before.
+	BeforeImage_BEFORE_IMAGE_FULL BeforeImage = 3
+)
+
+// Enum value maps for BeforeImage.
+var (
+	BeforeImage_name = map[int32]string{
+		0: "BEFORE_IMAGE_UNSPECIFIED",
+		1: "BEFORE_IMAGE_NONE",
+		2: "BEFORE_IMAGE_KEYS",
+		3: "BEFORE_IMAGE_FULL",
+	}
+	BeforeImage_value = map[string]int32{
+		"BEFORE_IMAGE_UNSPECIFIED": 0,
+		"BEFORE_IMAGE_NONE":        1,
+		"BEFORE_IMAGE_KEYS":        2,
+		"BEFORE_IMAGE_FULL":        3,
+	}
+)
+
+func (x BeforeImage) Enum() *BeforeImage {
+	p := new(BeforeImage)
+	*p = x
+	return p
+}
+
+func (x BeforeImage) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (BeforeImage) Descriptor() protoreflect.EnumDescriptor {
+	return file_slipstream_pipeline_v1_pipeline_proto_enumTypes[1].Descriptor()
+}
+
+func (BeforeImage) Type() protoreflect.EnumType {
+	return &file_slipstream_pipeline_v1_pipeline_proto_enumTypes[1]
+}
+
+func (x BeforeImage) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use BeforeImage.Descriptor instead.
+func (BeforeImage) EnumDescriptor() ([]byte, []int) {
+	return file_slipstream_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{1}
+}
+
 // RowFormat says what expressions see (spec 1.6).
 type RowFormat int32
 
@@ -114,11 +171,11 @@ func (x RowFormat) String() string {
 }
 
 func (RowFormat) Descriptor() protoreflect.EnumDescriptor {
-	return file_slipstream_pipeline_v1_pipeline_proto_enumTypes[1].Descriptor()
+	return file_slipstream_pipeline_v1_pipeline_proto_enumTypes[2].Descriptor()
 }
 
 func (RowFormat) Type() protoreflect.EnumType {
-	return &file_slipstream_pipeline_v1_pipeline_proto_enumTypes[1]
+	return &file_slipstream_pipeline_v1_pipeline_proto_enumTypes[2]
 }
 
 func (x RowFormat) Number() protoreflect.EnumNumber {
@@ -127,7 +184,113 @@ func (x RowFormat) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use RowFormat.Descriptor instead.
 func (RowFormat) EnumDescriptor() ([]byte, []int) {
-	return file_slipstream_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{1}
+	return file_slipstream_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{2}
+}
+
+// Values says which values of a key reach the target (design D1).
+type Values int32
+
+const (
+	// Not set: latest.
+	Values_VALUES_UNSPECIFIED Values = 0
+	// The current one: changes of a key are folded.
+	Values_VALUES_LATEST Values = 1
+	// One for each recorded change, as read right after it.
+	Values_VALUES_EACH Values = 2
+)
+
+// Enum value maps for Values.
+var (
+	Values_name = map[int32]string{
+		0: "VALUES_UNSPECIFIED",
+		1: "VALUES_LATEST",
+		2: "VALUES_EACH",
+	}
+	Values_value = map[string]int32{
+		"VALUES_UNSPECIFIED": 0,
+		"VALUES_LATEST":      1,
+		"VALUES_EACH":        2,
+	}
+)
+
+func (x Values) Enum() *Values {
+	p := new(Values)
+	*p = x
+	return p
+}
+
+func (x Values) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Values) Descriptor() protoreflect.EnumDescriptor {
+	return file_slipstream_pipeline_v1_pipeline_proto_enumTypes[3].Descriptor()
+}
+
+func (Values) Type() protoreflect.EnumType {
+	return &file_slipstream_pipeline_v1_pipeline_proto_enumTypes[3]
+}
+
+func (x Values) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Values.Descriptor instead.
+func (Values) EnumDescriptor() ([]byte, []int) {
+	return file_slipstream_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{3}
+}
+
+// FlushPolicy says what FLUSHALL, FLUSHDB or SWAPDB on the source does to a job. No policy deletes rows (G7).
+type FlushPolicy int32
+
+const (
+	// Not set: stop.
+	FlushPolicy_FLUSH_POLICY_UNSPECIFIED FlushPolicy = 0
+	// The job's lanes stop, and say so, until the pipeline is started again.
+	FlushPolicy_FLUSH_POLICY_STOP FlushPolicy = 1
+	// The job goes on; its rows stay.
+	FlushPolicy_FLUSH_POLICY_IGNORE FlushPolicy = 2
+)
+
+// Enum value maps for FlushPolicy.
+var (
+	FlushPolicy_name = map[int32]string{
+		0: "FLUSH_POLICY_UNSPECIFIED",
+		1: "FLUSH_POLICY_STOP",
+		2: "FLUSH_POLICY_IGNORE",
+	}
+	FlushPolicy_value = map[string]int32{
+		"FLUSH_POLICY_UNSPECIFIED": 0,
+		"FLUSH_POLICY_STOP":        1,
+		"FLUSH_POLICY_IGNORE":      2,
+	}
+)
+
+func (x FlushPolicy) Enum() *FlushPolicy {
+	p := new(FlushPolicy)
+	*p = x
+	return p
+}
+
+func (x FlushPolicy) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (FlushPolicy) Descriptor() protoreflect.EnumDescriptor {
+	return file_slipstream_pipeline_v1_pipeline_proto_enumTypes[4].Descriptor()
+}
+
+func (FlushPolicy) Type() protoreflect.EnumType {
+	return &file_slipstream_pipeline_v1_pipeline_proto_enumTypes[4]
+}
+
+func (x FlushPolicy) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use FlushPolicy.Descriptor instead.
+func (FlushPolicy) EnumDescriptor() ([]byte, []int) {
+	return file_slipstream_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{4}
 }
 
 // RemovalPolicy says whether a removal by the server deletes the row (G7).
@@ -167,11 +330,11 @@ func (x RemovalPolicy) String() string {
 }
 
 func (RemovalPolicy) Descriptor() protoreflect.EnumDescriptor {
-	return file_slipstream_pipeline_v1_pipeline_proto_enumTypes[2].Descriptor()
+	return file_slipstream_pipeline_v1_pipeline_proto_enumTypes[5].Descriptor()
 }
 
 func (RemovalPolicy) Type() protoreflect.EnumType {
-	return &file_slipstream_pipeline_v1_pipeline_proto_enumTypes[2]
+	return &file_slipstream_pipeline_v1_pipeline_proto_enumTypes[5]
 }
 
 func (x RemovalPolicy) Number() protoreflect.EnumNumber {
@@ -180,7 +343,7 @@ func (x RemovalPolicy) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use RemovalPolicy.Descriptor instead.
 func (RemovalPolicy) EnumDescriptor() ([]byte, []int) {
-	return file_slipstream_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{2}
+	return file_slipstream_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{5}
 }
 
 // InitialLoad says whether existing keys are loaded (A19).
@@ -224,11 +387,11 @@ func (x InitialLoad) String() string {
 }
 
 func (InitialLoad) Descriptor() protoreflect.EnumDescriptor {
-	return file_slipstream_pipeline_v1_pipeline_proto_enumTypes[3].Descriptor()
+	return file_slipstream_pipeline_v1_pipeline_proto_enumTypes[6].Descriptor()
 }
 
 func (InitialLoad) Type() protoreflect.EnumType {
-	return &file_slipstream_pipeline_v1_pipeline_proto_enumTypes[3]
+	return &file_slipstream_pipeline_v1_pipeline_proto_enumTypes[6]
 }
 
 func (x InitialLoad) Number() protoreflect.EnumNumber {
@@ -237,7 +400,7 @@ func (x InitialLoad) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use InitialLoad.Descriptor instead.
 func (InitialLoad) EnumDescriptor() ([]byte, []int) {
-	return file_slipstream_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{3}
+	return file_slipstream_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{6}
 }
 
 // Language of an expression (spec 6).
@@ -277,11 +440,11 @@ func (x Language) String() string {
 }
 
 func (Language) Descriptor() protoreflect.EnumDescriptor {
-	return file_slipstream_pipeline_v1_pipeline_proto_enumTypes[4].Descriptor()
+	return file_slipstream_pipeline_v1_pipeline_proto_enumTypes[7].Descriptor()
 }
 
 func (Language) Type() protoreflect.EnumType {
-	return &file_slipstream_pipeline_v1_pipeline_proto_enumTypes[4]
+	return &file_slipstream_pipeline_v1_pipeline_proto_enumTypes[7]
 }
 
 func (x Language) Number() protoreflect.EnumNumber {
@@ -290,7 +453,381 @@ func (x Language) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Language.Descriptor instead.
 func (Language) EnumDescriptor() ([]byte, []int) {
-	return file_slipstream_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{4}
+	return file_slipstream_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{7}
+}
+
+// OnFiltered says what a record that no longer passes a filter does to its rows (A8).
+type OnFiltered int32
+
+const (
+	// Not set: keep.
+	OnFiltered_ON_FILTERED_UNSPECIFIED OnFiltered = 0
+	// They stay.
+	OnFiltered_ON_FILTERED_KEEP OnFiltered = 1
+	// They are deleted.
+	OnFiltered_ON_FILTERED_DELETE OnFiltered = 2
+)
+
+// Enum value maps for OnFiltered.
+var (
+	OnFiltered_name = map[int32]string{
+		0: "ON_FILTERED_UNSPECIFIED",
+		1: "ON_FILTERED_KEEP",
+		2: "ON_FILTERED_DELETE",
+	}
+	OnFiltered_value = map[string]int32{
+		"ON_FILTERED_UNSPECIFIED": 0,
+		"ON_FILTERED_KEEP":        1,
+		"ON_FILTERED_DELETE":      2,
+	}
+)
+
+func (x OnFiltered) Enum() *OnFiltered {
+	p := new(OnFiltered)
+	*p = x
+	return p
+}
+
+func (x OnFiltered) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (OnFiltered) Descriptor() protoreflect.EnumDescriptor {
+	return file_slipstream_pipeline_v1_pipeline_proto_enumTypes[8].Descriptor()
+}
+
+func (OnFiltered) Type() protoreflect.EnumType {
+	return &file_slipstream_pipeline_v1_pipeline_proto_enumTypes[8]
+}
+
+func (x OnFiltered) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use OnFiltered.Descriptor instead.
+func (OnFiltered) EnumDescriptor() ([]byte, []int) {
+	return file_slipstream_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{8}
+}
+
+// EmptyAsNull says where an empty string is NULL (spec 10.3).
+type EmptyAsNull int32
+
+const (
+	// Not set: non_text.
+	EmptyAsNull_EMPTY_AS_NULL_UNSPECIFIED EmptyAsNull = 0
+	// In columns that are no text.
+	EmptyAsNull_EMPTY_AS_NULL_NON_TEXT EmptyAsNull = 1
+	// Everywhere.
+	EmptyAsNull_EMPTY_AS_NULL_ALWAYS EmptyAsNull = 2
+	// Nowhere: in a column that is no text it does not fit.
+	EmptyAsNull_EMPTY_AS_NULL_NEVER EmptyAsNull = 3
+)
+
+// Enum value maps for EmptyAsNull.
+var (
+	EmptyAsNull_name = map[int32]string{
+		0: "EMPTY_AS_NULL_UNSPECIFIED",
+		1: "EMPTY_AS_NULL_NON_TEXT",
+		2: "EMPTY_AS_NULL_ALWAYS",
+		3: "EMPTY_AS_NULL_NEVER",
+	}
+	EmptyAsNull_value = map[string]int32{
+		"EMPTY_AS_NULL_UNSPECIFIED": 0,
+		"EMPTY_AS_NULL_NON_TEXT":    1,
+		"EMPTY_AS_NULL_ALWAYS":      2,
+		"EMPTY_AS_NULL_NEVER":       3,
+	}
+)
+
+func (x EmptyAsNull) Enum() *EmptyAsNull {
+	p := new(EmptyAsNull)
+	*p = x
+	return p
+}
+
+func (x EmptyAsNull) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (EmptyAsNull) Descriptor() protoreflect.EnumDescriptor {
+	return file_slipstream_pipeline_v1_pipeline_proto_enumTypes[9].Descriptor()
+}
+
+func (EmptyAsNull) Type() protoreflect.EnumType {
+	return &file_slipstream_pipeline_v1_pipeline_proto_enumTypes[9]
+}
+
+func (x EmptyAsNull) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use EmptyAsNull.Descriptor instead.
+func (EmptyAsNull) EnumDescriptor() ([]byte, []int) {
+	return file_slipstream_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{9}
+}
+
+// NumericOverflow says what more digits than a scale holds do (spec 10.3).
+type NumericOverflow int32
+
+const (
+	// Not set: reject.
+	NumericOverflow_NUMERIC_OVERFLOW_UNSPECIFIED NumericOverflow = 0
+	// The record is rejected.
+	NumericOverflow_NUMERIC_OVERFLOW_REJECT NumericOverflow = 1
+	// They are rounded, half up.
+	NumericOverflow_NUMERIC_OVERFLOW_ROUND NumericOverflow = 2
+)
+
+// Enum value maps for NumericOverflow.
+var (
+	NumericOverflow_name = map[int32]string{
+		0: "NUMERIC_OVERFLOW_UNSPECIFIED",
+		1: "NUMERIC_OVERFLOW_REJECT",
+		2: "NUMERIC_OVERFLOW_ROUND",
+	}
+	NumericOverflow_value = map[string]int32{
+		"NUMERIC_OVERFLOW_UNSPECIFIED": 0,
+		"NUMERIC_OVERFLOW_REJECT":      1,
+		"NUMERIC_OVERFLOW_ROUND":       2,
+	}
+)
+
+func (x NumericOverflow) Enum() *NumericOverflow {
+	p := new(NumericOverflow)
+	*p = x
+	return p
+}
+
+func (x NumericOverflow) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (NumericOverflow) Descriptor() protoreflect.EnumDescriptor {
+	return file_slipstream_pipeline_v1_pipeline_proto_enumTypes[10].Descriptor()
+}
+
+func (NumericOverflow) Type() protoreflect.EnumType {
+	return &file_slipstream_pipeline_v1_pipeline_proto_enumTypes[10]
+}
+
+func (x NumericOverflow) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use NumericOverflow.Descriptor instead.
+func (NumericOverflow) EnumDescriptor() ([]byte, []int) {
+	return file_slipstream_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{10}
+}
+
+// TimeUnit is the unit of a number that stands for a time (spec 10.3).
+type TimeUnit int32
+
+const (
+	// By magnitude.
+	TimeUnit_TIME_UNIT_UNSPECIFIED TimeUnit = 0
+	// Seconds.
+	TimeUnit_TIME_UNIT_SECONDS TimeUnit = 1
+	// Milliseconds.
+	TimeUnit_TIME_UNIT_MILLISECONDS TimeUnit = 2
+	// Microseconds.
+	TimeUnit_TIME_UNIT_MICROSECONDS TimeUnit = 3
+	// Nanoseconds.
+	TimeUnit_TIME_UNIT_NANOSECONDS TimeUnit = 4
+	// Days.
+	TimeUnit_TIME_UNIT_DAYS TimeUnit = 5
+)
+
+// Enum value maps for TimeUnit.
+var (
+	TimeUnit_name = map[int32]string{
+		0: "TIME_UNIT_UNSPECIFIED",
+		1: "TIME_UNIT_SECONDS",
+		2: "TIME_UNIT_MILLISECONDS",
+		3: "TIME_UNIT_MICROSECONDS",
+		4: "TIME_UNIT_NANOSECONDS",
+		5: "TIME_UNIT_DAYS",
+	}
+	TimeUnit_value = map[string]int32{
+		"TIME_UNIT_UNSPECIFIED":  0,
+		"TIME_UNIT_SECONDS":      1,
+		"TIME_UNIT_MILLISECONDS": 2,
+		"TIME_UNIT_MICROSECONDS": 3,
+		"TIME_UNIT_NANOSECONDS":  4,
+		"TIME_UNIT_DAYS":         5,
+	}
+)
+
+func (x TimeUnit) Enum() *TimeUnit {
+	p := new(TimeUnit)
+	*p = x
+	return p
+}
+
+func (x TimeUnit) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (TimeUnit) Descriptor() protoreflect.EnumDescriptor {
+	return file_slipstream_pipeline_v1_pipeline_proto_enumTypes[11].Descriptor()
+}
+
+func (TimeUnit) Type() protoreflect.EnumType {
+	return &file_slipstream_pipeline_v1_pipeline_proto_enumTypes[11]
+}
+
+func (x TimeUnit) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use TimeUnit.Descriptor instead.
+func (TimeUnit) EnumDescriptor() ([]byte, []int) {
+	return file_slipstream_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{11}
+}
+
+// BinaryEncoding is how text stands for bytes (spec 10.3).
+type BinaryEncoding int32
+
+const (
+	// Not set: hex after 0x or \x, otherwise base64.
+	BinaryEncoding_BINARY_ENCODING_UNSPECIFIED BinaryEncoding = 0
+	// Base64.
+	BinaryEncoding_BINARY_ENCODING_BASE64 BinaryEncoding = 1
+	// Hexadecimal digits.
+	BinaryEncoding_BINARY_ENCODING_HEX BinaryEncoding = 2
+	// The text itself, as UTF-8.
+	BinaryEncoding_BINARY_ENCODING_UTF8 BinaryEncoding = 3
+)
+
+// Enum value maps for BinaryEncoding.
+var (
+	BinaryEncoding_name = map[int32]string{
+		0: "BINARY_ENCODING_UNSPECIFIED",
+		1: "BINARY_ENCODING_BASE64",
+		2: "BINARY_ENCODING_HEX",
+		3: "BINARY_ENCODING_UTF8",
+	}
+	BinaryEncoding_value = map[string]int32{
+		"BINARY_ENCODING_UNSPECIFIED": 0,
+		"BINARY_ENCODING_BASE64":      1,
+		"BINARY_ENCODING_HEX":         2,
+		"BINARY_ENCODING_UTF8":        3,
+	}
+)
+
+func (x BinaryEncoding) Enum() *BinaryEncoding {
+	p := new(BinaryEncoding)
+	*p = x
+	return p
+}
+
+func (x BinaryEncoding) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (BinaryEncoding) Descriptor() protoreflect.EnumDescriptor {
+	return file_slipstream_pipeline_v1_pipeline_proto_enumTypes[12].Descriptor()
+}
+
+func (BinaryEncoding) Type() protoreflect.EnumType {
+	return &file_slipstream_pipeline_v1_pipeline_proto_enumTypes[12]
+}
+
+func (x BinaryEncoding) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use BinaryEncoding.Descriptor instead.
+func (BinaryEncoding) EnumDescriptor() ([]byte, []int) {
+	return file_slipstream_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{12}
+}
+
+// ColumnType is a kind of column apart from any dialect: what a hint names, and what auto_create makes.
+type ColumnType int32
+
+const (
+	// Not given.
+	ColumnType_COLUMN_TYPE_UNSPECIFIED ColumnType = 0
+	// 64-bit integer.
+	ColumnType_COLUMN_TYPE_INTEGER ColumnType = 1
+	// Exact decimal.
+	ColumnType_COLUMN_TYPE_DECIMAL ColumnType = 2
+	// 64-bit floating point.
+	ColumnType_COLUMN_TYPE_DOUBLE ColumnType = 3
+	// Truth value.
+	ColumnType_COLUMN_TYPE_BOOLEAN ColumnType = 4
+	// Text of any length.
+	ColumnType_COLUMN_TYPE_TEXT ColumnType = 5
+	// Date.
+	ColumnType_COLUMN_TYPE_DATE ColumnType = 6
+	// Time of day.
+	ColumnType_COLUMN_TYPE_TIME ColumnType = 7
+	// Moment: date and time.
+	ColumnType_COLUMN_TYPE_TIMESTAMP ColumnType = 8
+	// Bytes.
+	ColumnType_COLUMN_TYPE_BINARY ColumnType = 9
+	// JSON document.
+	ColumnType_COLUMN_TYPE_JSON ColumnType = 10
+	// UUID.
+	ColumnType_COLUMN_TYPE_UUID ColumnType = 11
+)
+
+// Enum value maps for ColumnType.
+var (
+	ColumnType_name = map[int32]string{
+		0:  "COLUMN_TYPE_UNSPECIFIED",
+		1:  "COLUMN_TYPE_INTEGER",
+		2:  "COLUMN_TYPE_DECIMAL",
+		3:  "COLUMN_TYPE_DOUBLE",
+		4:  "COLUMN_TYPE_BOOLEAN",
+		5:  "COLUMN_TYPE_TEXT",
+		6:  "COLUMN_TYPE_DATE",
+		7:  "COLUMN_TYPE_TIME",
+		8:  "COLUMN_TYPE_TIMESTAMP",
+		9:  "COLUMN_TYPE_BINARY",
+		10: "COLUMN_TYPE_JSON",
+		11: "COLUMN_TYPE_UUID",
+	}
+	ColumnType_value = map[string]int32{
+		"COLUMN_TYPE_UNSPECIFIED": 0,
+		"COLUMN_TYPE_INTEGER":     1,
+		"COLUMN_TYPE_DECIMAL":     2,
+		"COLUMN_TYPE_DOUBLE":      3,
+		"COLUMN_TYPE_BOOLEAN":     4,
+		"COLUMN_TYPE_TEXT":        5,
+		"COLUMN_TYPE_DATE":        6,
+		"COLUMN_TYPE_TIME":        7,
+		"COLUMN_TYPE_TIMESTAMP":   8,
+		"COLUMN_TYPE_BINARY":      9,
+		"COLUMN_TYPE_JSON":        10,
+		"COLUMN_TYPE_UUID":        11,
+	}
+)
+
+func (x ColumnType) Enum() *ColumnType {
+	p := new(ColumnType)
+	*p = x
+	return p
+}
+
+func (x ColumnType) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ColumnType) Descriptor() protoreflect.EnumDescriptor {
+	return file_slipstream_pipeline_v1_pipeline_proto_enumTypes[13].Descriptor()
+}
+
+func (ColumnType) Type() protoreflect.EnumType {
+	return &file_slipstream_pipeline_v1_pipeline_proto_enumTypes[13]
+}
+
+func (x ColumnType) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ColumnType.Descriptor instead.
+func (ColumnType) EnumDescriptor() ([]byte, []int) {
+	return file_slipstream_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{13}
 }
 
 // LoadStrategy is load_strategy (spec 5.2).
@@ -338,11 +875,11 @@ func (x LoadStrategy) String() string {
 }
 
 func (LoadStrategy) Descriptor() protoreflect.EnumDescriptor {
-	return file_slipstream_pipeline_v1_pipeline_proto_enumTypes[5].Descriptor()
+	return file_slipstream_pipeline_v1_pipeline_proto_enumTypes[14].Descriptor()
 }
 
 func (LoadStrategy) Type() protoreflect.EnumType {
-	return &file_slipstream_pipeline_v1_pipeline_proto_enumTypes[5]
+	return &file_slipstream_pipeline_v1_pipeline_proto_enumTypes[14]
 }
 
 func (x LoadStrategy) Number() protoreflect.EnumNumber {
@@ -351,7 +888,7 @@ func (x LoadStrategy) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use LoadStrategy.Descriptor instead.
 func (LoadStrategy) EnumDescriptor() ([]byte, []int) {
-	return file_slipstream_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{5}
+	return file_slipstream_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{14}
 }
 
 // OnMissing says what a field that is not on the record writes.
@@ -391,11 +928,11 @@ func (x OnMissing) String() string {
 }
 
 func (OnMissing) Descriptor() protoreflect.EnumDescriptor {
-	return file_slipstream_pipeline_v1_pipeline_proto_enumTypes[6].Descriptor()
+	return file_slipstream_pipeline_v1_pipeline_proto_enumTypes[15].Descriptor()
 }
 
 func (OnMissing) Type() protoreflect.EnumType {
-	return &file_slipstream_pipeline_v1_pipeline_proto_enumTypes[6]
+	return &file_slipstream_pipeline_v1_pipeline_proto_enumTypes[15]
 }
 
 func (x OnMissing) Number() protoreflect.EnumNumber {
@@ -404,7 +941,7 @@ func (x OnMissing) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use OnMissing.Descriptor instead.
 func (OnMissing) EnumDescriptor() ([]byte, []int) {
-	return file_slipstream_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{6}
+	return file_slipstream_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{15}
 }
 
 // Severity of a problem.
@@ -444,11 +981,11 @@ func (x Severity) String() string {
 }
 
 func (Severity) Descriptor() protoreflect.EnumDescriptor {
-	return file_slipstream_pipeline_v1_pipeline_proto_enumTypes[7].Descriptor()
+	return file_slipstream_pipeline_v1_pipeline_proto_enumTypes[16].Descriptor()
 }
 
 func (Severity) Type() protoreflect.EnumType {
-	return &file_slipstream_pipeline_v1_pipeline_proto_enumTypes[7]
+	return &file_slipstream_pipeline_v1_pipeline_proto_enumTypes[16]
 }
 
 func (x Severity) Number() protoreflect.EnumNumber {
@@ -457,7 +994,7 @@ func (x Severity) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Severity.Descriptor instead.
 func (Severity) EnumDescriptor() ([]byte, []int) {
-	return file_slipstream_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{7}
+	return file_slipstream_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{16}
 }
 
 // Pipeline is one configuration and its jobs, at one generation.
@@ -760,7 +1297,9 @@ type Settings struct {
 	// Drop entries whose ID was seen already (spec 2.5, A6).
 	Dedup bool `protobuf:"varint,11,opt,name=dedup,proto3" json:"dedup,omitempty"`
 	// Size of the dedup set, entries. Default 1024.
-	DedupMaxSize  uint32 `protobuf:"varint,12,opt,name=dedup_max_size,json=dedupMaxSize,proto3" json:"dedup_max_size,omitempty"`
+	DedupMaxSize uint32 `protobuf:"varint,12,opt,name=dedup_max_size,json=dedupMaxSize,proto3" json:"dedup_max_size,omitempty"`
+	// Name of the row index table in targets (design D8). Default slipstream_row.
+	RowTable      string `protobuf:"bytes,13,opt,name=row_table,json=rowTable,proto3" json:"row_table,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -879,6 +1418,13 @@ func (x *Settings) GetDedupMaxSize() uint32 {
 	return 0
 }
 
+func (x *Settings) GetRowTable() string {
+	if x != nil {
+		return x.RowTable
+	}
+	return ""
+}
+
 // Job is one key pattern and where its records go (spec 3).
 type Job struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -895,7 +1441,9 @@ type Job struct {
 	// Transformation blocks, run in order.
 	Transform []*Block `protobuf:"bytes,6,rep,name=transform,proto3" json:"transform,omitempty"`
 	// Writers, run in order.
-	Outputs       []*Output `protobuf:"bytes,7,rep,name=outputs,proto3" json:"outputs,omitempty"`
+	Outputs []*Output `protobuf:"bytes,7,rep,name=outputs,proto3" json:"outputs,omitempty"`
+	// What is kept of the values written last (spec 11.2).
+	BeforeImage   BeforeImage `protobuf:"varint,8,opt,name=before_image,json=beforeImage,proto3,enum=slipstream.pipeline.v1.BeforeImage" json:"before_image,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -979,6 +1527,13 @@ func (x *Job) GetOutputs() []*Output {
 	return nil
 }
 
+func (x *Job) GetBeforeImage() BeforeImage {
+	if x != nil {
+		return x.BeforeImage
+	}
+	return BeforeImage_BEFORE_IMAGE_UNSPECIFIED
+}
+
 // Source says which changes belong to a job (spec 3.3, 3.4).
 type Source struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -999,7 +1554,13 @@ type Source struct {
 	// Key of a stream that the application writes itself; empty: Slipstream records (design D3).
 	Stream string `protobuf:"bytes,8,opt,name=stream,proto3" json:"stream,omitempty"`
 	// Types the job expects; empty means both hash and json.
-	Types         []string `protobuf:"bytes,9,rep,name=types,proto3" json:"types,omitempty"`
+	Types []string `protobuf:"bytes,9,rep,name=types,proto3" json:"types,omitempty"`
+	// Whether the changes of a key are folded (design D1).
+	Values Values `protobuf:"varint,10,opt,name=values,proto3,enum=slipstream.pipeline.v1.Values" json:"values,omitempty"`
+	// What a flush of the source does to the job's lanes (spec 1.5).
+	OnFlush FlushPolicy `protobuf:"varint,11,opt,name=on_flush,json=onFlush,proto3,enum=slipstream.pipeline.v1.FlushPolicy" json:"on_flush,omitempty"`
+	// Hash fields whose values are raw bytes (spec 1.6). In records they are base64 text whatever they hold.
+	BinaryFields  []string `protobuf:"bytes,12,rep,name=binary_fields,json=binaryFields,proto3" json:"binary_fields,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1093,6 +1654,27 @@ func (x *Source) GetStream() string {
 func (x *Source) GetTypes() []string {
 	if x != nil {
 		return x.Types
+	}
+	return nil
+}
+
+func (x *Source) GetValues() Values {
+	if x != nil {
+		return x.Values
+	}
+	return Values_VALUES_UNSPECIFIED
+}
+
+func (x *Source) GetOnFlush() FlushPolicy {
+	if x != nil {
+		return x.OnFlush
+	}
+	return FlushPolicy_FLUSH_POLICY_UNSPECIFIED
+}
+
+func (x *Source) GetBinaryFields() []string {
+	if x != nil {
+		return x.BinaryFields
 	}
 	return nil
 }
@@ -1230,6 +1812,7 @@ type Block struct {
 	//	*Block_RemoveField
 	//	*Block_RenameField
 	//	*Block_Map
+	//	*Block_RedisLookup
 	Block         isBlock_Block `protobuf_oneof:"block"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1324,6 +1907,15 @@ func (x *Block) GetMap() *Map {
 	return nil
 }
 
+func (x *Block) GetRedisLookup() *RedisLookup {
+	if x != nil {
+		if x, ok := x.Block.(*Block_RedisLookup); ok {
+			return x.RedisLookup
+		}
+	}
+	return nil
+}
+
 type isBlock_Block interface {
 	isBlock_Block()
 }
@@ -1353,6 +1945,11 @@ type Block_Map struct {
 	Map *Map `protobuf:"bytes,6,opt,name=map,proto3,oneof"`
 }
 
+type Block_RedisLookup struct {
+	// Reads from a Redis and puts the reply in the record.
+	RedisLookup *RedisLookup `protobuf:"bytes,7,opt,name=redis_lookup,json=redisLookup,proto3,oneof"`
+}
+
 func (*Block_Filter) isBlock_Block() {}
 
 func (*Block_AddField) isBlock_Block() {}
@@ -1363,18 +1960,77 @@ func (*Block_RenameField) isBlock_Block() {}
 
 func (*Block_Map) isBlock_Block() {}
 
+func (*Block_RedisLookup) isBlock_Block() {}
+
+// Cache keeps the results of an expression (spec 4.9). It is there only where it is enabled.
+type Cache struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Most results kept. Default 1000.
+	MaxSize uint32 `protobuf:"varint,1,opt,name=max_size,json=maxSize,proto3" json:"max_size,omitempty"`
+	// Seconds a result is kept. Default 60.
+	TtlSeconds    uint32 `protobuf:"varint,2,opt,name=ttl_seconds,json=ttlSeconds,proto3" json:"ttl_seconds,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Cache) Reset() {
+	*x = Cache{}
+	mi := &file_slipstream_pipeline_v1_pipeline_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Cache) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Cache) ProtoMessage() {}
+
+func (x *Cache) ProtoReflect() protoreflect.Message {
+	mi := &file_slipstream_pipeline_v1_pipeline_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Cache.ProtoReflect.Descriptor instead.
+func (*Cache) Descriptor() ([]byte, []int) {
+	return file_slipstream_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *Cache) GetMaxSize() uint32 {
+	if x != nil {
+		return x.MaxSize
+	}
+	return 0
+}
+
+func (x *Cache) GetTtlSeconds() uint32 {
+	if x != nil {
+		return x.TtlSeconds
+	}
+	return 0
+}
+
 // Filter is the block filter (spec 4.2).
 type Filter struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The condition.
-	Expression    *Expression `protobuf:"bytes,1,opt,name=expression,proto3" json:"expression,omitempty"`
+	Expression *Expression `protobuf:"bytes,1,opt,name=expression,proto3" json:"expression,omitempty"`
+	// Keeps results.
+	Cache         *Cache `protobuf:"bytes,2,opt,name=cache,proto3" json:"cache,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Filter) Reset() {
 	*x = Filter{}
-	mi := &file_slipstream_pipeline_v1_pipeline_proto_msgTypes[9]
+	mi := &file_slipstream_pipeline_v1_pipeline_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1386,7 +2042,7 @@ func (x *Filter) String() string {
 func (*Filter) ProtoMessage() {}
 
 func (x *Filter) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_pipeline_v1_pipeline_proto_msgTypes[9]
+	mi := &file_slipstream_pipeline_v1_pipeline_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1399,12 +2055,19 @@ func (x *Filter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Filter.ProtoReflect.Descriptor instead.
 func (*Filter) Descriptor() ([]byte, []int) {
-	return file_slipstream_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{9}
+	return file_slipstream_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Filter) GetExpression() *Expression {
 	if x != nil {
 		return x.Expression
+	}
+	return nil
+}
+
+func (x *Filter) GetCache() *Cache {
+	if x != nil {
+		return x.Cache
 	}
 	return nil
 }
@@ -1422,7 +2085,7 @@ type AddField struct {
 
 func (x *AddField) Reset() {
 	*x = AddField{}
-	mi := &file_slipstream_pipeline_v1_pipeline_proto_msgTypes[10]
+	mi := &file_slipstream_pipeline_v1_pipeline_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1434,7 +2097,7 @@ func (x *AddField) String() string {
 func (*AddField) ProtoMessage() {}
 
 func (x *AddField) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_pipeline_v1_pipeline_proto_msgTypes[10]
+	mi := &file_slipstream_pipeline_v1_pipeline_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1447,7 +2110,7 @@ func (x *AddField) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddField.ProtoReflect.Descriptor instead.
 func (*AddField) Descriptor() ([]byte, []int) {
-	return file_slipstream_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{10}
+	return file_slipstream_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *AddField) GetFields() []*FieldExpression {
@@ -1470,14 +2133,16 @@ type FieldExpression struct {
 	// Field path (spec 4.1).
 	Field string `protobuf:"bytes,1,opt,name=field,proto3" json:"field,omitempty"`
 	// Its value.
-	Expression    *Expression `protobuf:"bytes,2,opt,name=expression,proto3" json:"expression,omitempty"`
+	Expression *Expression `protobuf:"bytes,2,opt,name=expression,proto3" json:"expression,omitempty"`
+	// Keeps results.
+	Cache         *Cache `protobuf:"bytes,3,opt,name=cache,proto3" json:"cache,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *FieldExpression) Reset() {
 	*x = FieldExpression{}
-	mi := &file_slipstream_pipeline_v1_pipeline_proto_msgTypes[11]
+	mi := &file_slipstream_pipeline_v1_pipeline_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1489,7 +2154,7 @@ func (x *FieldExpression) String() string {
 func (*FieldExpression) ProtoMessage() {}
 
 func (x *FieldExpression) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_pipeline_v1_pipeline_proto_msgTypes[11]
+	mi := &file_slipstream_pipeline_v1_pipeline_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1502,7 +2167,7 @@ func (x *FieldExpression) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FieldExpression.ProtoReflect.Descriptor instead.
 func (*FieldExpression) Descriptor() ([]byte, []int) {
-	return file_slipstream_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{11}
+	return file_slipstream_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *FieldExpression) GetField() string {
@@ -1515,6 +2180,13 @@ func (x *FieldExpression) GetField() string {
 func (x *FieldExpression) GetExpression() *Expression {
 	if x != nil {
 		return x.Expression
+	}
+	return nil
+}
+
+func (x *FieldExpression) GetCache() *Cache {
+	if x != nil {
+		return x.Cache
 	}
 	return nil
 }
@@ -1532,7 +2204,7 @@ type RemoveField struct {
 
 func (x *RemoveField) Reset() {
 	*x = RemoveField{}
-	mi := &file_slipstream_pipeline_v1_pipeline_proto_msgTypes[12]
+	mi := &file_slipstream_pipeline_v1_pipeline_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1544,7 +2216,7 @@ func (x *RemoveField) String() string {
 func (*RemoveField) ProtoMessage() {}
 
 func (x *RemoveField) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_pipeline_v1_pipeline_proto_msgTypes[12]
+	mi := &file_slipstream_pipeline_v1_pipeline_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1557,7 +2229,7 @@ func (x *RemoveField) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveField.ProtoReflect.Descriptor instead.
 func (*RemoveField) Descriptor() ([]byte, []int) {
-	return file_slipstream_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{12}
+	return file_slipstream_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *RemoveField) GetFields() []string {
@@ -1587,7 +2259,7 @@ type RenameField struct {
 
 func (x *RenameField) Reset() {
 	*x = RenameField{}
-	mi := &file_slipstream_pipeline_v1_pipeline_proto_msgTypes[13]
+	mi := &file_slipstream_pipeline_v1_pipeline_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1599,7 +2271,7 @@ func (x *RenameField) String() string {
 func (*RenameField) ProtoMessage() {}
 
 func (x *RenameField) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_pipeline_v1_pipeline_proto_msgTypes[13]
+	mi := &file_slipstream_pipeline_v1_pipeline_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1612,7 +2284,7 @@ func (x *RenameField) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenameField.ProtoReflect.Descriptor instead.
 func (*RenameField) Descriptor() ([]byte, []int) {
-	return file_slipstream_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{13}
+	return file_slipstream_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *RenameField) GetFields() []*Rename {
@@ -1642,7 +2314,7 @@ type Rename struct {
 
 func (x *Rename) Reset() {
 	*x = Rename{}
-	mi := &file_slipstream_pipeline_v1_pipeline_proto_msgTypes[14]
+	mi := &file_slipstream_pipeline_v1_pipeline_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1654,7 +2326,7 @@ func (x *Rename) String() string {
 func (*Rename) ProtoMessage() {}
 
 func (x *Rename) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_pipeline_v1_pipeline_proto_msgTypes[14]
+	mi := &file_slipstream_pipeline_v1_pipeline_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1667,7 +2339,7 @@ func (x *Rename) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rename.ProtoReflect.Descriptor instead.
 func (*Rename) Descriptor() ([]byte, []int) {
-	return file_slipstream_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{14}
+	return file_slipstream_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Rename) GetFromField() string {
@@ -1692,14 +2364,16 @@ type Map struct {
 	// The expression when it was written as a string.
 	Text string `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`
 	// The members when it was written as an object.
-	Members       []*MapMember `protobuf:"bytes,3,rep,name=members,proto3" json:"members,omitempty"`
+	Members []*MapMember `protobuf:"bytes,3,rep,name=members,proto3" json:"members,omitempty"`
+	// Keeps results.
+	Cache         *Cache `protobuf:"bytes,4,opt,name=cache,proto3" json:"cache,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Map) Reset() {
 	*x = Map{}
-	mi := &file_slipstream_pipeline_v1_pipeline_proto_msgTypes[15]
+	mi := &file_slipstream_pipeline_v1_pipeline_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1711,7 +2385,7 @@ func (x *Map) String() string {
 func (*Map) ProtoMessage() {}
 
 func (x *Map) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_pipeline_v1_pipeline_proto_msgTypes[15]
+	mi := &file_slipstream_pipeline_v1_pipeline_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1724,7 +2398,7 @@ func (x *Map) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Map.ProtoReflect.Descriptor instead.
 func (*Map) Descriptor() ([]byte, []int) {
-	return file_slipstream_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{15}
+	return file_slipstream_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Map) GetLanguage() Language {
@@ -1748,6 +2422,122 @@ func (x *Map) GetMembers() []*MapMember {
 	return nil
 }
 
+func (x *Map) GetCache() *Cache {
+	if x != nil {
+		return x.Cache
+	}
+	return nil
+}
+
+// RedisLookup is the block redis.lookup (spec 4.8).
+type RedisLookup struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Connection read from, of type redis. The lane carries it (slipstream.flow.v1.Open.lookups).
+	Connection string `protobuf:"bytes,1,opt,name=connection,proto3" json:"connection,omitempty"`
+	// Command, upper case; only commands that read are accepted.
+	Cmd string `protobuf:"bytes,2,opt,name=cmd,proto3" json:"cmd,omitempty"`
+	// Arguments; a list is spread into several.
+	Args []*Expression `protobuf:"bytes,3,rep,name=args,proto3" json:"args,omitempty"`
+	// Field path that gets the reply.
+	Field string `protobuf:"bytes,4,opt,name=field,proto3" json:"field,omitempty"`
+	// The lookup happens only where it is truthy. Absent: always.
+	When *Expression `protobuf:"bytes,5,opt,name=when,proto3" json:"when,omitempty"`
+	// Keeps the results of the arguments.
+	Cache *Cache `protobuf:"bytes,6,opt,name=cache,proto3" json:"cache,omitempty"`
+	// Keeps replies.
+	LookupCache *Cache `protobuf:"bytes,7,opt,name=lookup_cache,json=lookupCache,proto3" json:"lookup_cache,omitempty"`
+	// Most commands in one round trip. Default 200.
+	BatchSize     uint32 `protobuf:"varint,8,opt,name=batch_size,json=batchSize,proto3" json:"batch_size,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RedisLookup) Reset() {
+	*x = RedisLookup{}
+	mi := &file_slipstream_pipeline_v1_pipeline_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RedisLookup) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RedisLookup) ProtoMessage() {}
+
+func (x *RedisLookup) ProtoReflect() protoreflect.Message {
+	mi := &file_slipstream_pipeline_v1_pipeline_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RedisLookup.ProtoReflect.Descriptor instead.
+func (*RedisLookup) Descriptor() ([]byte, []int) {
+	return file_slipstream_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *RedisLookup) GetConnection() string {
+	if x != nil {
+		return x.Connection
+	}
+	return ""
+}
+
+func (x *RedisLookup) GetCmd() string {
+	if x != nil {
+		return x.Cmd
+	}
+	return ""
+}
+
+func (x *RedisLookup) GetArgs() []*Expression {
+	if x != nil {
+		return x.Args
+	}
+	return nil
+}
+
+func (x *RedisLookup) GetField() string {
+	if x != nil {
+		return x.Field
+	}
+	return ""
+}
+
+func (x *RedisLookup) GetWhen() *Expression {
+	if x != nil {
+		return x.When
+	}
+	return nil
+}
+
+func (x *RedisLookup) GetCache() *Cache {
+	if x != nil {
+		return x.Cache
+	}
+	return nil
+}
+
+func (x *RedisLookup) GetLookupCache() *Cache {
+	if x != nil {
+		return x.LookupCache
+	}
+	return nil
+}
+
+func (x *RedisLookup) GetBatchSize() uint32 {
+	if x != nil {
+		return x.BatchSize
+	}
+	return 0
+}
+
 // MapMember is one member of a map written as an object.
 type MapMember struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1763,7 +2553,7 @@ type MapMember struct {
 
 func (x *MapMember) Reset() {
 	*x = MapMember{}
-	mi := &file_slipstream_pipeline_v1_pipeline_proto_msgTypes[16]
+	mi := &file_slipstream_pipeline_v1_pipeline_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1775,7 +2565,7 @@ func (x *MapMember) String() string {
 func (*MapMember) ProtoMessage() {}
 
 func (x *MapMember) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_pipeline_v1_pipeline_proto_msgTypes[16]
+	mi := &file_slipstream_pipeline_v1_pipeline_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1788,7 +2578,7 @@ func (x *MapMember) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MapMember.ProtoReflect.Descriptor instead.
 func (*MapMember) Descriptor() ([]byte, []int) {
-	return file_slipstream_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{16}
+	return file_slipstream_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *MapMember) GetName() string {
@@ -1831,7 +2621,7 @@ type Output struct {
 
 func (x *Output) Reset() {
 	*x = Output{}
-	mi := &file_slipstream_pipeline_v1_pipeline_proto_msgTypes[17]
+	mi := &file_slipstream_pipeline_v1_pipeline_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1843,7 +2633,7 @@ func (x *Output) String() string {
 func (*Output) ProtoMessage() {}
 
 func (x *Output) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_pipeline_v1_pipeline_proto_msgTypes[17]
+	mi := &file_slipstream_pipeline_v1_pipeline_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1856,7 +2646,7 @@ func (x *Output) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Output.ProtoReflect.Descriptor instead.
 func (*Output) Descriptor() ([]byte, []int) {
-	return file_slipstream_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{17}
+	return file_slipstream_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Output) GetPath() string {
@@ -1915,14 +2705,33 @@ type RelationalWrite struct {
 	// Strategy; unset means mirror.
 	LoadStrategy LoadStrategy `protobuf:"varint,5,opt,name=load_strategy,json=loadStrategy,proto3,enum=slipstream.pipeline.v1.LoadStrategy" json:"load_strategy,omitempty"`
 	// Field of the record that decides the operation; empty: the change's own.
-	OpcodeField   string `protobuf:"bytes,6,opt,name=opcode_field,json=opcodeField,proto3" json:"opcode_field,omitempty"`
+	OpcodeField string `protobuf:"bytes,6,opt,name=opcode_field,json=opcodeField,proto3" json:"opcode_field,omitempty"`
+	// The target keeps a row index for this output: which Redis key owns which row (design D8). The gateway sets it from
+	// what the transformer says of the output (slipstream.transformer.v1.OutputAnalysis) and Job.before_image.
+	RowIndex bool `protobuf:"varint,7,opt,name=row_index,json=rowIndex,proto3" json:"row_index,omitempty"`
+	// TYPE2: SQL condition, in the target's dialect, that selects active rows. Empty: every row.
+	ActiveRecordIndicator string `protobuf:"bytes,8,opt,name=active_record_indicator,json=activeRecordIndicator,proto3" json:"active_record_indicator,omitempty"`
+	// TYPE2: what closing a row sets.
+	InactiveRecordMapping []*InactiveRecordMapping `protobuf:"bytes,9,rep,name=inactive_record_mapping,json=inactiveRecordMapping,proto3" json:"inactive_record_mapping,omitempty"`
+	// A missing table is created by deploy from the columns (OutputColumn.type, OutputColumn.inferred).
+	AutoCreate bool `protobuf:"varint,10,opt,name=auto_create,json=autoCreate,proto3" json:"auto_create,omitempty"`
+	// What happens to the rows of a record that a filter drops (A8).
+	OnFiltered OnFiltered `protobuf:"varint,11,opt,name=on_filtered,json=onFiltered,proto3,enum=slipstream.pipeline.v1.OnFiltered" json:"on_filtered,omitempty"`
+	// Columns that the server computes may be written (spec 10.3).
+	AllowGenerated bool `protobuf:"varint,12,opt,name=allow_generated,json=allowGenerated,proto3" json:"allow_generated,omitempty"`
+	// What is an SQL NULL (spec 10.3).
+	EmptyAsNull EmptyAsNull `protobuf:"varint,13,opt,name=empty_as_null,json=emptyAsNull,proto3,enum=slipstream.pipeline.v1.EmptyAsNull" json:"empty_as_null,omitempty"`
+	// What happens to digits behind the scale of a column (spec 10.3).
+	NumericOverflow NumericOverflow `protobuf:"varint,14,opt,name=numeric_overflow,json=numericOverflow,proto3,enum=slipstream.pipeline.v1.NumericOverflow" json:"numeric_overflow,omitempty"`
+	// NUL characters are taken out of text where the database cannot hold them; otherwise such a record is rejected.
+	StripNul      bool `protobuf:"varint,15,opt,name=strip_nul,json=stripNul,proto3" json:"strip_nul,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RelationalWrite) Reset() {
 	*x = RelationalWrite{}
-	mi := &file_slipstream_pipeline_v1_pipeline_proto_msgTypes[18]
+	mi := &file_slipstream_pipeline_v1_pipeline_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1934,7 +2743,7 @@ func (x *RelationalWrite) String() string {
 func (*RelationalWrite) ProtoMessage() {}
 
 func (x *RelationalWrite) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_pipeline_v1_pipeline_proto_msgTypes[18]
+	mi := &file_slipstream_pipeline_v1_pipeline_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1947,7 +2756,7 @@ func (x *RelationalWrite) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RelationalWrite.ProtoReflect.Descriptor instead.
 func (*RelationalWrite) Descriptor() ([]byte, []int) {
-	return file_slipstream_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{18}
+	return file_slipstream_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *RelationalWrite) GetSchema() string {
@@ -1992,6 +2801,124 @@ func (x *RelationalWrite) GetOpcodeField() string {
 	return ""
 }
 
+func (x *RelationalWrite) GetRowIndex() bool {
+	if x != nil {
+		return x.RowIndex
+	}
+	return false
+}
+
+func (x *RelationalWrite) GetActiveRecordIndicator() string {
+	if x != nil {
+		return x.ActiveRecordIndicator
+	}
+	return ""
+}
+
+func (x *RelationalWrite) GetInactiveRecordMapping() []*InactiveRecordMapping {
+	if x != nil {
+		return x.InactiveRecordMapping
+	}
+	return nil
+}
+
+func (x *RelationalWrite) GetAutoCreate() bool {
+	if x != nil {
+		return x.AutoCreate
+	}
+	return false
+}
+
+func (x *RelationalWrite) GetOnFiltered() OnFiltered {
+	if x != nil {
+		return x.OnFiltered
+	}
+	return OnFiltered_ON_FILTERED_UNSPECIFIED
+}
+
+func (x *RelationalWrite) GetAllowGenerated() bool {
+	if x != nil {
+		return x.AllowGenerated
+	}
+	return false
+}
+
+func (x *RelationalWrite) GetEmptyAsNull() EmptyAsNull {
+	if x != nil {
+		return x.EmptyAsNull
+	}
+	return EmptyAsNull_EMPTY_AS_NULL_UNSPECIFIED
+}
+
+func (x *RelationalWrite) GetNumericOverflow() NumericOverflow {
+	if x != nil {
+		return x.NumericOverflow
+	}
+	return NumericOverflow_NUMERIC_OVERFLOW_UNSPECIFIED
+}
+
+func (x *RelationalWrite) GetStripNul() bool {
+	if x != nil {
+		return x.StripNul
+	}
+	return false
+}
+
+// InactiveRecordMapping sets a column of a row that is closed (spec 5.2).
+type InactiveRecordMapping struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// SQL expression in the target's dialect.
+	Source string `protobuf:"bytes,1,opt,name=source,proto3" json:"source,omitempty"`
+	// Column; empty: named as the source.
+	Target        string `protobuf:"bytes,2,opt,name=target,proto3" json:"target,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InactiveRecordMapping) Reset() {
+	*x = InactiveRecordMapping{}
+	mi := &file_slipstream_pipeline_v1_pipeline_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InactiveRecordMapping) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InactiveRecordMapping) ProtoMessage() {}
+
+func (x *InactiveRecordMapping) ProtoReflect() protoreflect.Message {
+	mi := &file_slipstream_pipeline_v1_pipeline_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InactiveRecordMapping.ProtoReflect.Descriptor instead.
+func (*InactiveRecordMapping) Descriptor() ([]byte, []int) {
+	return file_slipstream_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *InactiveRecordMapping) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+func (x *InactiveRecordMapping) GetTarget() string {
+	if x != nil {
+		return x.Target
+	}
+	return ""
+}
+
 // OutputColumn is a column and where its value comes from (spec 5.1).
 type OutputColumn struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2012,14 +2939,26 @@ type OutputColumn struct {
 	// True for a key column of foreach that identifies the parent (spec 5.3).
 	Parent bool `protobuf:"varint,7,opt,name=parent,proto3" json:"parent,omitempty"`
 	// Path in the file, for example "output[0].with.mapping[2]".
-	Path          string `protobuf:"bytes,8,opt,name=path,proto3" json:"path,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Path string `protobuf:"bytes,8,opt,name=path,proto3" json:"path,omitempty"`
+	// Kind the value is read as before it is converted to the column's own type, and the type auto_create gives it.
+	Type ColumnType `protobuf:"varint,9,opt,name=type,proto3,enum=slipstream.pipeline.v1.ColumnType" json:"type,omitempty"`
+	// Unit of numbers that stand for times.
+	Unit TimeUnit `protobuf:"varint,10,opt,name=unit,proto3,enum=slipstream.pipeline.v1.TimeUnit" json:"unit,omitempty"`
+	// Text that is too long is cut instead of rejected.
+	Truncate bool `protobuf:"varint,11,opt,name=truncate,proto3" json:"truncate,omitempty"`
+	// How text stands for bytes.
+	Binary BinaryEncoding `protobuf:"varint,12,opt,name=binary,proto3,enum=slipstream.pipeline.v1.BinaryEncoding" json:"binary,omitempty"`
+	// Kind inferred from a sample, for auto_create; set by the gateway at deploy.
+	Inferred ColumnType `protobuf:"varint,13,opt,name=inferred,proto3,enum=slipstream.pipeline.v1.ColumnType" json:"inferred,omitempty"`
+	// Every value of the sample was there, so that auto_create may say NOT NULL; keys always are.
+	InferredPresent bool `protobuf:"varint,14,opt,name=inferred_present,json=inferredPresent,proto3" json:"inferred_present,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *OutputColumn) Reset() {
 	*x = OutputColumn{}
-	mi := &file_slipstream_pipeline_v1_pipeline_proto_msgTypes[19]
+	mi := &file_slipstream_pipeline_v1_pipeline_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2031,7 +2970,7 @@ func (x *OutputColumn) String() string {
 func (*OutputColumn) ProtoMessage() {}
 
 func (x *OutputColumn) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_pipeline_v1_pipeline_proto_msgTypes[19]
+	mi := &file_slipstream_pipeline_v1_pipeline_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2044,7 +2983,7 @@ func (x *OutputColumn) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutputColumn.ProtoReflect.Descriptor instead.
 func (*OutputColumn) Descriptor() ([]byte, []int) {
-	return file_slipstream_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{19}
+	return file_slipstream_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *OutputColumn) GetColumn() string {
@@ -2116,6 +3055,48 @@ func (x *OutputColumn) GetPath() string {
 	return ""
 }
 
+func (x *OutputColumn) GetType() ColumnType {
+	if x != nil {
+		return x.Type
+	}
+	return ColumnType_COLUMN_TYPE_UNSPECIFIED
+}
+
+func (x *OutputColumn) GetUnit() TimeUnit {
+	if x != nil {
+		return x.Unit
+	}
+	return TimeUnit_TIME_UNIT_UNSPECIFIED
+}
+
+func (x *OutputColumn) GetTruncate() bool {
+	if x != nil {
+		return x.Truncate
+	}
+	return false
+}
+
+func (x *OutputColumn) GetBinary() BinaryEncoding {
+	if x != nil {
+		return x.Binary
+	}
+	return BinaryEncoding_BINARY_ENCODING_UNSPECIFIED
+}
+
+func (x *OutputColumn) GetInferred() ColumnType {
+	if x != nil {
+		return x.Inferred
+	}
+	return ColumnType_COLUMN_TYPE_UNSPECIFIED
+}
+
+func (x *OutputColumn) GetInferredPresent() bool {
+	if x != nil {
+		return x.InferredPresent
+	}
+	return false
+}
+
 type isOutputColumn_Source interface {
 	isOutputColumn_Source()
 }
@@ -2156,7 +3137,7 @@ type Foreach struct {
 
 func (x *Foreach) Reset() {
 	*x = Foreach{}
-	mi := &file_slipstream_pipeline_v1_pipeline_proto_msgTypes[20]
+	mi := &file_slipstream_pipeline_v1_pipeline_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2168,7 +3149,7 @@ func (x *Foreach) String() string {
 func (*Foreach) ProtoMessage() {}
 
 func (x *Foreach) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_pipeline_v1_pipeline_proto_msgTypes[20]
+	mi := &file_slipstream_pipeline_v1_pipeline_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2181,7 +3162,7 @@ func (x *Foreach) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Foreach.ProtoReflect.Descriptor instead.
 func (*Foreach) Descriptor() ([]byte, []int) {
-	return file_slipstream_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{20}
+	return file_slipstream_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Foreach) GetName() string {
@@ -2230,7 +3211,7 @@ type Problem struct {
 
 func (x *Problem) Reset() {
 	*x = Problem{}
-	mi := &file_slipstream_pipeline_v1_pipeline_proto_msgTypes[21]
+	mi := &file_slipstream_pipeline_v1_pipeline_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2242,7 +3223,7 @@ func (x *Problem) String() string {
 func (*Problem) ProtoMessage() {}
 
 func (x *Problem) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_pipeline_v1_pipeline_proto_msgTypes[21]
+	mi := &file_slipstream_pipeline_v1_pipeline_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2255,7 +3236,7 @@ func (x *Problem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Problem.ProtoReflect.Descriptor instead.
 func (*Problem) Descriptor() ([]byte, []int) {
-	return file_slipstream_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{21}
+	return file_slipstream_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Problem) GetSeverity() Severity {
@@ -2352,7 +3333,7 @@ const file_slipstream_pipeline_v1_pipeline_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a:\n" +
 	"\fOptionsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xea\x03\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x87\x04\n" +
 	"\bSettings\x127\n" +
 	"\x18on_failed_retry_interval\x18\x01 \x01(\rR\x15onFailedRetryInterval\x12&\n" +
 	"\x0fread_batch_size\x18\x02 \x01(\rR\rreadBatchSize\x12\x1a\n" +
@@ -2370,7 +3351,8 @@ const file_slipstream_pipeline_v1_pipeline_proto_rawDesc = "" +
 	"trim_delay\x18\n" +
 	" \x01(\rR\ttrimDelay\x12\x14\n" +
 	"\x05dedup\x18\v \x01(\bR\x05dedup\x12$\n" +
-	"\x0ededup_max_size\x18\f \x01(\rR\fdedupMaxSize\"\xb8\x02\n" +
+	"\x0ededup_max_size\x18\f \x01(\rR\fdedupMaxSize\x12\x1b\n" +
+	"\trow_table\x18\r \x01(\tR\browTable\"\x80\x03\n" +
 	"\x03Job\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04file\x18\x02 \x01(\tR\x04file\x12\x18\n" +
@@ -2379,7 +3361,8 @@ const file_slipstream_pipeline_v1_pipeline_proto_rawDesc = "" +
 	"\n" +
 	"row_format\x18\x05 \x01(\x0e2!.slipstream.pipeline.v1.RowFormatR\trowFormat\x12;\n" +
 	"\ttransform\x18\x06 \x03(\v2\x1d.slipstream.pipeline.v1.BlockR\ttransform\x128\n" +
-	"\aoutputs\x18\a \x03(\v2\x1e.slipstream.pipeline.v1.OutputR\aoutputs\"\xa3\x03\n" +
+	"\aoutputs\x18\a \x03(\v2\x1e.slipstream.pipeline.v1.OutputR\aoutputs\x12F\n" +
+	"\fbefore_image\x18\b \x01(\x0e2#.slipstream.pipeline.v1.BeforeImageR\vbeforeImage\"\xc0\x04\n" +
 	"\x06Source\x12\x1f\n" +
 	"\vkey_pattern\x18\x01 \x01(\tR\n" +
 	"keyPattern\x12)\n" +
@@ -2390,7 +3373,11 @@ const file_slipstream_pipeline_v1_pipeline_proto_rawDesc = "" +
 	"\finitial_load\x18\x06 \x01(\x0e2#.slipstream.pipeline.v1.InitialLoadR\vinitialLoad\x12\x1a\n" +
 	"\bdatabase\x18\a \x01(\rR\bdatabase\x12\x16\n" +
 	"\x06stream\x18\b \x01(\tR\x06stream\x12\x14\n" +
-	"\x05types\x18\t \x03(\tR\x05types\"\xcb\x01\n" +
+	"\x05types\x18\t \x03(\tR\x05types\x126\n" +
+	"\x06values\x18\n" +
+	" \x01(\x0e2\x1e.slipstream.pipeline.v1.ValuesR\x06values\x12>\n" +
+	"\bon_flush\x18\v \x01(\x0e2#.slipstream.pipeline.v1.FlushPolicyR\aonFlush\x12#\n" +
+	"\rbinary_fields\x18\f \x03(\tR\fbinaryFields\"\xcb\x01\n" +
 	"\tKeyFields\x12\x1c\n" +
 	"\tdelimiter\x18\x01 \x01(\tR\tdelimiter\x12\x1e\n" +
 	"\n" +
@@ -2403,27 +3390,34 @@ const file_slipstream_pipeline_v1_pipeline_proto_rawDesc = "" +
 	"\n" +
 	"Expression\x12<\n" +
 	"\blanguage\x18\x01 \x01(\x0e2 .slipstream.pipeline.v1.LanguageR\blanguage\x12\x12\n" +
-	"\x04text\x18\x02 \x01(\tR\x04text\"\xe4\x02\n" +
+	"\x04text\x18\x02 \x01(\tR\x04text\"\xae\x03\n" +
 	"\x05Block\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x128\n" +
 	"\x06filter\x18\x02 \x01(\v2\x1e.slipstream.pipeline.v1.FilterH\x00R\x06filter\x12?\n" +
 	"\tadd_field\x18\x03 \x01(\v2 .slipstream.pipeline.v1.AddFieldH\x00R\baddField\x12H\n" +
 	"\fremove_field\x18\x04 \x01(\v2#.slipstream.pipeline.v1.RemoveFieldH\x00R\vremoveField\x12H\n" +
 	"\frename_field\x18\x05 \x01(\v2#.slipstream.pipeline.v1.RenameFieldH\x00R\vrenameField\x12/\n" +
-	"\x03map\x18\x06 \x01(\v2\x1b.slipstream.pipeline.v1.MapH\x00R\x03mapB\a\n" +
-	"\x05block\"L\n" +
+	"\x03map\x18\x06 \x01(\v2\x1b.slipstream.pipeline.v1.MapH\x00R\x03map\x12H\n" +
+	"\fredis_lookup\x18\a \x01(\v2#.slipstream.pipeline.v1.RedisLookupH\x00R\vredisLookupB\a\n" +
+	"\x05block\"C\n" +
+	"\x05Cache\x12\x19\n" +
+	"\bmax_size\x18\x01 \x01(\rR\amaxSize\x12\x1f\n" +
+	"\vttl_seconds\x18\x02 \x01(\rR\n" +
+	"ttlSeconds\"\x81\x01\n" +
 	"\x06Filter\x12B\n" +
 	"\n" +
 	"expression\x18\x01 \x01(\v2\".slipstream.pipeline.v1.ExpressionR\n" +
-	"expression\"a\n" +
+	"expression\x123\n" +
+	"\x05cache\x18\x02 \x01(\v2\x1d.slipstream.pipeline.v1.CacheR\x05cache\"a\n" +
 	"\bAddField\x12?\n" +
 	"\x06fields\x18\x01 \x03(\v2'.slipstream.pipeline.v1.FieldExpressionR\x06fields\x12\x14\n" +
-	"\x05multi\x18\x02 \x01(\bR\x05multi\"k\n" +
+	"\x05multi\x18\x02 \x01(\bR\x05multi\"\xa0\x01\n" +
 	"\x0fFieldExpression\x12\x14\n" +
 	"\x05field\x18\x01 \x01(\tR\x05field\x12B\n" +
 	"\n" +
 	"expression\x18\x02 \x01(\v2\".slipstream.pipeline.v1.ExpressionR\n" +
-	"expression\";\n" +
+	"expression\x123\n" +
+	"\x05cache\x18\x03 \x01(\v2\x1d.slipstream.pipeline.v1.CacheR\x05cache\";\n" +
 	"\vRemoveField\x12\x16\n" +
 	"\x06fields\x18\x01 \x03(\tR\x06fields\x12\x14\n" +
 	"\x05multi\x18\x02 \x01(\bR\x05multi\"[\n" +
@@ -2433,11 +3427,24 @@ const file_slipstream_pipeline_v1_pipeline_proto_rawDesc = "" +
 	"\x06Rename\x12\x1d\n" +
 	"\n" +
 	"from_field\x18\x01 \x01(\tR\tfromField\x12\x19\n" +
-	"\bto_field\x18\x02 \x01(\tR\atoField\"\x94\x01\n" +
+	"\bto_field\x18\x02 \x01(\tR\atoField\"\xc9\x01\n" +
 	"\x03Map\x12<\n" +
 	"\blanguage\x18\x01 \x01(\x0e2 .slipstream.pipeline.v1.LanguageR\blanguage\x12\x12\n" +
 	"\x04text\x18\x02 \x01(\tR\x04text\x12;\n" +
-	"\amembers\x18\x03 \x03(\v2!.slipstream.pipeline.v1.MapMemberR\amembers\"|\n" +
+	"\amembers\x18\x03 \x03(\v2!.slipstream.pipeline.v1.MapMemberR\amembers\x123\n" +
+	"\x05cache\x18\x04 \x01(\v2\x1d.slipstream.pipeline.v1.CacheR\x05cache\"\xdb\x02\n" +
+	"\vRedisLookup\x12\x1e\n" +
+	"\n" +
+	"connection\x18\x01 \x01(\tR\n" +
+	"connection\x12\x10\n" +
+	"\x03cmd\x18\x02 \x01(\tR\x03cmd\x126\n" +
+	"\x04args\x18\x03 \x03(\v2\".slipstream.pipeline.v1.ExpressionR\x04args\x12\x14\n" +
+	"\x05field\x18\x04 \x01(\tR\x05field\x126\n" +
+	"\x04when\x18\x05 \x01(\v2\".slipstream.pipeline.v1.ExpressionR\x04when\x123\n" +
+	"\x05cache\x18\x06 \x01(\v2\x1d.slipstream.pipeline.v1.CacheR\x05cache\x12@\n" +
+	"\flookup_cache\x18\a \x01(\v2\x1d.slipstream.pipeline.v1.CacheR\vlookupCache\x12\x1d\n" +
+	"\n" +
+	"batch_size\x18\b \x01(\rR\tbatchSize\"|\n" +
 	"\tMapMember\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1e\n" +
 	"\n" +
@@ -2452,14 +3459,29 @@ const file_slipstream_pipeline_v1_pipeline_proto_rawDesc = "" +
 	"\n" +
 	"relational\x18\x03 \x01(\v2'.slipstream.pipeline.v1.RelationalWriteH\x00R\n" +
 	"relationalB\b\n" +
-	"\x06writer\"\xa8\x02\n" +
+	"\x06writer\"\xad\x06\n" +
 	"\x0fRelationalWrite\x12\x16\n" +
 	"\x06schema\x18\x01 \x01(\tR\x06schema\x12\x14\n" +
 	"\x05table\x18\x02 \x01(\tR\x05table\x12>\n" +
 	"\acolumns\x18\x03 \x03(\v2$.slipstream.pipeline.v1.OutputColumnR\acolumns\x129\n" +
 	"\aforeach\x18\x04 \x01(\v2\x1f.slipstream.pipeline.v1.ForeachR\aforeach\x12I\n" +
 	"\rload_strategy\x18\x05 \x01(\x0e2$.slipstream.pipeline.v1.LoadStrategyR\floadStrategy\x12!\n" +
-	"\fopcode_field\x18\x06 \x01(\tR\vopcodeField\"\xac\x02\n" +
+	"\fopcode_field\x18\x06 \x01(\tR\vopcodeField\x12\x1b\n" +
+	"\trow_index\x18\a \x01(\bR\browIndex\x126\n" +
+	"\x17active_record_indicator\x18\b \x01(\tR\x15activeRecordIndicator\x12e\n" +
+	"\x17inactive_record_mapping\x18\t \x03(\v2-.slipstream.pipeline.v1.InactiveRecordMappingR\x15inactiveRecordMapping\x12\x1f\n" +
+	"\vauto_create\x18\n" +
+	" \x01(\bR\n" +
+	"autoCreate\x12C\n" +
+	"\von_filtered\x18\v \x01(\x0e2\".slipstream.pipeline.v1.OnFilteredR\n" +
+	"onFiltered\x12'\n" +
+	"\x0fallow_generated\x18\f \x01(\bR\x0eallowGenerated\x12G\n" +
+	"\rempty_as_null\x18\r \x01(\x0e2#.slipstream.pipeline.v1.EmptyAsNullR\vemptyAsNull\x12R\n" +
+	"\x10numeric_overflow\x18\x0e \x01(\x0e2'.slipstream.pipeline.v1.NumericOverflowR\x0fnumericOverflow\x12\x1b\n" +
+	"\tstrip_nul\x18\x0f \x01(\bR\bstripNul\"G\n" +
+	"\x15InactiveRecordMapping\x12\x16\n" +
+	"\x06source\x18\x01 \x01(\tR\x06source\x12\x16\n" +
+	"\x06target\x18\x02 \x01(\tR\x06target\"\xe1\x04\n" +
 	"\fOutputColumn\x12\x16\n" +
 	"\x06column\x18\x01 \x01(\tR\x06column\x12\x10\n" +
 	"\x03key\x18\x02 \x01(\bR\x03key\x12\x16\n" +
@@ -2471,7 +3493,14 @@ const file_slipstream_pipeline_v1_pipeline_proto_rawDesc = "" +
 	"\n" +
 	"on_missing\x18\x06 \x01(\x0e2!.slipstream.pipeline.v1.OnMissingR\tonMissing\x12\x16\n" +
 	"\x06parent\x18\a \x01(\bR\x06parent\x12\x12\n" +
-	"\x04path\x18\b \x01(\tR\x04pathB\b\n" +
+	"\x04path\x18\b \x01(\tR\x04path\x126\n" +
+	"\x04type\x18\t \x01(\x0e2\".slipstream.pipeline.v1.ColumnTypeR\x04type\x124\n" +
+	"\x04unit\x18\n" +
+	" \x01(\x0e2 .slipstream.pipeline.v1.TimeUnitR\x04unit\x12\x1a\n" +
+	"\btruncate\x18\v \x01(\bR\btruncate\x12>\n" +
+	"\x06binary\x18\f \x01(\x0e2&.slipstream.pipeline.v1.BinaryEncodingR\x06binary\x12>\n" +
+	"\binferred\x18\r \x01(\x0e2\".slipstream.pipeline.v1.ColumnTypeR\binferred\x12)\n" +
+	"\x10inferred_present\x18\x0e \x01(\bR\x0finferredPresentB\b\n" +
 	"\x06source\"Q\n" +
 	"\aForeach\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1e\n" +
@@ -2493,11 +3522,24 @@ const file_slipstream_pipeline_v1_pipeline_proto_rawDesc = "" +
 	"\rErrorHandling\x12\x1e\n" +
 	"\x1aERROR_HANDLING_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12ERROR_HANDLING_DLQ\x10\x01\x12\x19\n" +
-	"\x15ERROR_HANDLING_IGNORE\x10\x02*T\n" +
+	"\x15ERROR_HANDLING_IGNORE\x10\x02*p\n" +
+	"\vBeforeImage\x12\x1c\n" +
+	"\x18BEFORE_IMAGE_UNSPECIFIED\x10\x00\x12\x15\n" +
+	"\x11BEFORE_IMAGE_NONE\x10\x01\x12\x15\n" +
+	"\x11BEFORE_IMAGE_KEYS\x10\x02\x12\x15\n" +
+	"\x11BEFORE_IMAGE_FULL\x10\x03*T\n" +
 	"\tRowFormat\x12\x1a\n" +
 	"\x16ROW_FORMAT_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12ROW_FORMAT_PARTIAL\x10\x01\x12\x13\n" +
-	"\x0fROW_FORMAT_FULL\x10\x02*e\n" +
+	"\x0fROW_FORMAT_FULL\x10\x02*D\n" +
+	"\x06Values\x12\x16\n" +
+	"\x12VALUES_UNSPECIFIED\x10\x00\x12\x11\n" +
+	"\rVALUES_LATEST\x10\x01\x12\x0f\n" +
+	"\vVALUES_EACH\x10\x02*[\n" +
+	"\vFlushPolicy\x12\x1c\n" +
+	"\x18FLUSH_POLICY_UNSPECIFIED\x10\x00\x12\x15\n" +
+	"\x11FLUSH_POLICY_STOP\x10\x01\x12\x17\n" +
+	"\x13FLUSH_POLICY_IGNORE\x10\x02*e\n" +
 	"\rRemovalPolicy\x12\x1e\n" +
 	"\x1aREMOVAL_POLICY_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15REMOVAL_POLICY_IGNORE\x10\x01\x12\x19\n" +
@@ -2510,7 +3552,48 @@ const file_slipstream_pipeline_v1_pipeline_proto_rawDesc = "" +
 	"\bLanguage\x12\x18\n" +
 	"\x14LANGUAGE_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11LANGUAGE_JMESPATH\x10\x01\x12\x10\n" +
-	"\fLANGUAGE_SQL\x10\x02*\x95\x01\n" +
+	"\fLANGUAGE_SQL\x10\x02*W\n" +
+	"\n" +
+	"OnFiltered\x12\x1b\n" +
+	"\x17ON_FILTERED_UNSPECIFIED\x10\x00\x12\x14\n" +
+	"\x10ON_FILTERED_KEEP\x10\x01\x12\x16\n" +
+	"\x12ON_FILTERED_DELETE\x10\x02*{\n" +
+	"\vEmptyAsNull\x12\x1d\n" +
+	"\x19EMPTY_AS_NULL_UNSPECIFIED\x10\x00\x12\x1a\n" +
+	"\x16EMPTY_AS_NULL_NON_TEXT\x10\x01\x12\x18\n" +
+	"\x14EMPTY_AS_NULL_ALWAYS\x10\x02\x12\x17\n" +
+	"\x13EMPTY_AS_NULL_NEVER\x10\x03*l\n" +
+	"\x0fNumericOverflow\x12 \n" +
+	"\x1cNUMERIC_OVERFLOW_UNSPECIFIED\x10\x00\x12\x1b\n" +
+	"\x17NUMERIC_OVERFLOW_REJECT\x10\x01\x12\x1a\n" +
+	"\x16NUMERIC_OVERFLOW_ROUND\x10\x02*\xa3\x01\n" +
+	"\bTimeUnit\x12\x19\n" +
+	"\x15TIME_UNIT_UNSPECIFIED\x10\x00\x12\x15\n" +
+	"\x11TIME_UNIT_SECONDS\x10\x01\x12\x1a\n" +
+	"\x16TIME_UNIT_MILLISECONDS\x10\x02\x12\x1a\n" +
+	"\x16TIME_UNIT_MICROSECONDS\x10\x03\x12\x19\n" +
+	"\x15TIME_UNIT_NANOSECONDS\x10\x04\x12\x12\n" +
+	"\x0eTIME_UNIT_DAYS\x10\x05*\x80\x01\n" +
+	"\x0eBinaryEncoding\x12\x1f\n" +
+	"\x1bBINARY_ENCODING_UNSPECIFIED\x10\x00\x12\x1a\n" +
+	"\x16BINARY_ENCODING_BASE64\x10\x01\x12\x17\n" +
+	"\x13BINARY_ENCODING_HEX\x10\x02\x12\x18\n" +
+	"\x14BINARY_ENCODING_UTF8\x10\x03*\xad\x02\n" +
+	"\n" +
+	"ColumnType\x12\x1b\n" +
+	"\x17COLUMN_TYPE_UNSPECIFIED\x10\x00\x12\x17\n" +
+	"\x13COLUMN_TYPE_INTEGER\x10\x01\x12\x17\n" +
+	"\x13COLUMN_TYPE_DECIMAL\x10\x02\x12\x16\n" +
+	"\x12COLUMN_TYPE_DOUBLE\x10\x03\x12\x17\n" +
+	"\x13COLUMN_TYPE_BOOLEAN\x10\x04\x12\x14\n" +
+	"\x10COLUMN_TYPE_TEXT\x10\x05\x12\x14\n" +
+	"\x10COLUMN_TYPE_DATE\x10\x06\x12\x14\n" +
+	"\x10COLUMN_TYPE_TIME\x10\a\x12\x19\n" +
+	"\x15COLUMN_TYPE_TIMESTAMP\x10\b\x12\x16\n" +
+	"\x12COLUMN_TYPE_BINARY\x10\t\x12\x14\n" +
+	"\x10COLUMN_TYPE_JSON\x10\n" +
+	"\x12\x14\n" +
+	"\x10COLUMN_TYPE_UUID\x10\v*\x95\x01\n" +
 	"\fLoadStrategy\x12\x1d\n" +
 	"\x19LOAD_STRATEGY_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14LOAD_STRATEGY_APPEND\x10\x01\x12\x19\n" +
@@ -2539,87 +3622,118 @@ func file_slipstream_pipeline_v1_pipeline_proto_rawDescGZIP() []byte {
 	return file_slipstream_pipeline_v1_pipeline_proto_rawDescData
 }
 
-var file_slipstream_pipeline_v1_pipeline_proto_enumTypes = make([]protoimpl.EnumInfo, 8)
-var file_slipstream_pipeline_v1_pipeline_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_slipstream_pipeline_v1_pipeline_proto_enumTypes = make([]protoimpl.EnumInfo, 17)
+var file_slipstream_pipeline_v1_pipeline_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_slipstream_pipeline_v1_pipeline_proto_goTypes = []any{
-	(ErrorHandling)(0),      // 0: slipstream.pipeline.v1.ErrorHandling
-	(RowFormat)(0),          // 1: slipstream.pipeline.v1.RowFormat
-	(RemovalPolicy)(0),      // 2: slipstream.pipeline.v1.RemovalPolicy
-	(InitialLoad)(0),        // 3: slipstream.pipeline.v1.InitialLoad
-	(Language)(0),           // 4: slipstream.pipeline.v1.Language
-	(LoadStrategy)(0),       // 5: slipstream.pipeline.v1.LoadStrategy
-	(OnMissing)(0),          // 6: slipstream.pipeline.v1.OnMissing
-	(Severity)(0),           // 7: slipstream.pipeline.v1.Severity
-	(*Pipeline)(nil),        // 8: slipstream.pipeline.v1.Pipeline
-	(*File)(nil),            // 9: slipstream.pipeline.v1.File
-	(*Connection)(nil),      // 10: slipstream.pipeline.v1.Connection
-	(*Settings)(nil),        // 11: slipstream.pipeline.v1.Settings
-	(*Job)(nil),             // 12: slipstream.pipeline.v1.Job
-	(*Source)(nil),          // 13: slipstream.pipeline.v1.Source
-	(*KeyFields)(nil),       // 14: slipstream.pipeline.v1.KeyFields
-	(*Expression)(nil),      // 15: slipstream.pipeline.v1.Expression
-	(*Block)(nil),           // 16: slipstream.pipeline.v1.Block
-	(*Filter)(nil),          // 17: slipstream.pipeline.v1.Filter
-	(*AddField)(nil),        // 18: slipstream.pipeline.v1.AddField
-	(*FieldExpression)(nil), // 19: slipstream.pipeline.v1.FieldExpression
-	(*RemoveField)(nil),     // 20: slipstream.pipeline.v1.RemoveField
-	(*RenameField)(nil),     // 21: slipstream.pipeline.v1.RenameField
-	(*Rename)(nil),          // 22: slipstream.pipeline.v1.Rename
-	(*Map)(nil),             // 23: slipstream.pipeline.v1.Map
-	(*MapMember)(nil),       // 24: slipstream.pipeline.v1.MapMember
-	(*Output)(nil),          // 25: slipstream.pipeline.v1.Output
-	(*RelationalWrite)(nil), // 26: slipstream.pipeline.v1.RelationalWrite
-	(*OutputColumn)(nil),    // 27: slipstream.pipeline.v1.OutputColumn
-	(*Foreach)(nil),         // 28: slipstream.pipeline.v1.Foreach
-	(*Problem)(nil),         // 29: slipstream.pipeline.v1.Problem
-	nil,                     // 30: slipstream.pipeline.v1.Pipeline.ConnectionsEntry
-	nil,                     // 31: slipstream.pipeline.v1.Connection.ArgsEntry
-	nil,                     // 32: slipstream.pipeline.v1.Connection.OptionsEntry
-	nil,                     // 33: slipstream.pipeline.v1.KeyFields.FieldsEntry
+	(ErrorHandling)(0),            // 0: slipstream.pipeline.v1.ErrorHandling
+	(BeforeImage)(0),              // 1: slipstream.pipeline.v1.BeforeImage
+	(RowFormat)(0),                // 2: slipstream.pipeline.v1.RowFormat
+	(Values)(0),                   // 3: slipstream.pipeline.v1.Values
+	(FlushPolicy)(0),              // 4: slipstream.pipeline.v1.FlushPolicy
+	(RemovalPolicy)(0),            // 5: slipstream.pipeline.v1.RemovalPolicy
+	(InitialLoad)(0),              // 6: slipstream.pipeline.v1.InitialLoad
+	(Language)(0),                 // 7: slipstream.pipeline.v1.Language
+	(OnFiltered)(0),               // 8: slipstream.pipeline.v1.OnFiltered
+	(EmptyAsNull)(0),              // 9: slipstream.pipeline.v1.EmptyAsNull
+	(NumericOverflow)(0),          // 10: slipstream.pipeline.v1.NumericOverflow
+	(TimeUnit)(0),                 // 11: slipstream.pipeline.v1.TimeUnit
+	(BinaryEncoding)(0),           // 12: slipstream.pipeline.v1.BinaryEncoding
+	(ColumnType)(0),               // 13: slipstream.pipeline.v1.ColumnType
+	(LoadStrategy)(0),             // 14: slipstream.pipeline.v1.LoadStrategy
+	(OnMissing)(0),                // 15: slipstream.pipeline.v1.OnMissing
+	(Severity)(0),                 // 16: slipstream.pipeline.v1.Severity
+	(*Pipeline)(nil),              // 17: slipstream.pipeline.v1.Pipeline
+	(*File)(nil),                  // 18: slipstream.pipeline.v1.File
+	(*Connection)(nil),            // 19: slipstream.pipeline.v1.Connection
+	(*Settings)(nil),              // 20: slipstream.pipeline.v1.Settings
+	(*Job)(nil),                   // 21: slipstream.pipeline.v1.Job
+	(*Source)(nil),                // 22: slipstream.pipeline.v1.Source
+	(*KeyFields)(nil),             // 23: slipstream.pipeline.v1.KeyFields
+	(*Expression)(nil),            // 24: slipstream.pipeline.v1.Expression
+	(*Block)(nil),                 // 25: slipstream.pipeline.v1.Block
+	(*Cache)(nil),                 // 26: slipstream.pipeline.v1.Cache
+	(*Filter)(nil),                // 27: slipstream.pipeline.v1.Filter
+	(*AddField)(nil),              // 28: slipstream.pipeline.v1.AddField
+	(*FieldExpression)(nil),       // 29: slipstream.pipeline.v1.FieldExpression
+	(*RemoveField)(nil),           // 30: slipstream.pipeline.v1.RemoveField
+	(*RenameField)(nil),           // 31: slipstream.pipeline.v1.RenameField
+	(*Rename)(nil),                // 32: slipstream.pipeline.v1.Rename
+	(*Map)(nil),                   // 33: slipstream.pipeline.v1.Map
+	(*RedisLookup)(nil),           // 34: slipstream.pipeline.v1.RedisLookup
+	(*MapMember)(nil),             // 35: slipstream.pipeline.v1.MapMember
+	(*Output)(nil),                // 36: slipstream.pipeline.v1.Output
+	(*RelationalWrite)(nil),       // 37: slipstream.pipeline.v1.RelationalWrite
+	(*InactiveRecordMapping)(nil), // 38: slipstream.pipeline.v1.InactiveRecordMapping
+	(*OutputColumn)(nil),          // 39: slipstream.pipeline.v1.OutputColumn
+	(*Foreach)(nil),               // 40: slipstream.pipeline.v1.Foreach
+	(*Problem)(nil),               // 41: slipstream.pipeline.v1.Problem
+	nil,                           // 42: slipstream.pipeline.v1.Pipeline.ConnectionsEntry
+	nil,                           // 43: slipstream.pipeline.v1.Connection.ArgsEntry
+	nil,                           // 44: slipstream.pipeline.v1.Connection.OptionsEntry
+	nil,                           // 45: slipstream.pipeline.v1.KeyFields.FieldsEntry
 }
 var file_slipstream_pipeline_v1_pipeline_proto_depIdxs = []int32{
-	30, // 0: slipstream.pipeline.v1.Pipeline.connections:type_name -> slipstream.pipeline.v1.Pipeline.ConnectionsEntry
-	11, // 1: slipstream.pipeline.v1.Pipeline.settings:type_name -> slipstream.pipeline.v1.Settings
-	12, // 2: slipstream.pipeline.v1.Pipeline.jobs:type_name -> slipstream.pipeline.v1.Job
-	9,  // 3: slipstream.pipeline.v1.Pipeline.files:type_name -> slipstream.pipeline.v1.File
-	31, // 4: slipstream.pipeline.v1.Connection.args:type_name -> slipstream.pipeline.v1.Connection.ArgsEntry
-	32, // 5: slipstream.pipeline.v1.Connection.options:type_name -> slipstream.pipeline.v1.Connection.OptionsEntry
+	42, // 0: slipstream.pipeline.v1.Pipeline.connections:type_name -> slipstream.pipeline.v1.Pipeline.ConnectionsEntry
+	20, // 1: slipstream.pipeline.v1.Pipeline.settings:type_name -> slipstream.pipeline.v1.Settings
+	21, // 2: slipstream.pipeline.v1.Pipeline.jobs:type_name -> slipstream.pipeline.v1.Job
+	18, // 3: slipstream.pipeline.v1.Pipeline.files:type_name -> slipstream.pipeline.v1.File
+	43, // 4: slipstream.pipeline.v1.Connection.args:type_name -> slipstream.pipeline.v1.Connection.ArgsEntry
+	44, // 5: slipstream.pipeline.v1.Connection.options:type_name -> slipstream.pipeline.v1.Connection.OptionsEntry
 	0,  // 6: slipstream.pipeline.v1.Settings.error_handling:type_name -> slipstream.pipeline.v1.ErrorHandling
-	13, // 7: slipstream.pipeline.v1.Job.source:type_name -> slipstream.pipeline.v1.Source
-	1,  // 8: slipstream.pipeline.v1.Job.row_format:type_name -> slipstream.pipeline.v1.RowFormat
-	16, // 9: slipstream.pipeline.v1.Job.transform:type_name -> slipstream.pipeline.v1.Block
-	25, // 10: slipstream.pipeline.v1.Job.outputs:type_name -> slipstream.pipeline.v1.Output
-	14, // 11: slipstream.pipeline.v1.Source.keys:type_name -> slipstream.pipeline.v1.KeyFields
-	2,  // 12: slipstream.pipeline.v1.Source.on_expire:type_name -> slipstream.pipeline.v1.RemovalPolicy
-	2,  // 13: slipstream.pipeline.v1.Source.on_evict:type_name -> slipstream.pipeline.v1.RemovalPolicy
-	3,  // 14: slipstream.pipeline.v1.Source.initial_load:type_name -> slipstream.pipeline.v1.InitialLoad
-	33, // 15: slipstream.pipeline.v1.KeyFields.fields:type_name -> slipstream.pipeline.v1.KeyFields.FieldsEntry
-	4,  // 16: slipstream.pipeline.v1.Expression.language:type_name -> slipstream.pipeline.v1.Language
-	17, // 17: slipstream.pipeline.v1.Block.filter:type_name -> slipstream.pipeline.v1.Filter
-	18, // 18: slipstream.pipeline.v1.Block.add_field:type_name -> slipstream.pipeline.v1.AddField
-	20, // 19: slipstream.pipeline.v1.Block.remove_field:type_name -> slipstream.pipeline.v1.RemoveField
-	21, // 20: slipstream.pipeline.v1.Block.rename_field:type_name -> slipstream.pipeline.v1.RenameField
-	23, // 21: slipstream.pipeline.v1.Block.map:type_name -> slipstream.pipeline.v1.Map
-	15, // 22: slipstream.pipeline.v1.Filter.expression:type_name -> slipstream.pipeline.v1.Expression
-	19, // 23: slipstream.pipeline.v1.AddField.fields:type_name -> slipstream.pipeline.v1.FieldExpression
-	15, // 24: slipstream.pipeline.v1.FieldExpression.expression:type_name -> slipstream.pipeline.v1.Expression
-	22, // 25: slipstream.pipeline.v1.RenameField.fields:type_name -> slipstream.pipeline.v1.Rename
-	4,  // 26: slipstream.pipeline.v1.Map.language:type_name -> slipstream.pipeline.v1.Language
-	24, // 27: slipstream.pipeline.v1.Map.members:type_name -> slipstream.pipeline.v1.MapMember
-	24, // 28: slipstream.pipeline.v1.MapMember.members:type_name -> slipstream.pipeline.v1.MapMember
-	26, // 29: slipstream.pipeline.v1.Output.relational:type_name -> slipstream.pipeline.v1.RelationalWrite
-	27, // 30: slipstream.pipeline.v1.RelationalWrite.columns:type_name -> slipstream.pipeline.v1.OutputColumn
-	28, // 31: slipstream.pipeline.v1.RelationalWrite.foreach:type_name -> slipstream.pipeline.v1.Foreach
-	5,  // 32: slipstream.pipeline.v1.RelationalWrite.load_strategy:type_name -> slipstream.pipeline.v1.LoadStrategy
-	15, // 33: slipstream.pipeline.v1.OutputColumn.expression:type_name -> slipstream.pipeline.v1.Expression
-	6,  // 34: slipstream.pipeline.v1.OutputColumn.on_missing:type_name -> slipstream.pipeline.v1.OnMissing
-	7,  // 35: slipstream.pipeline.v1.Problem.severity:type_name -> slipstream.pipeline.v1.Severity
-	10, // 36: slipstream.pipeline.v1.Pipeline.ConnectionsEntry.value:type_name -> slipstream.pipeline.v1.Connection
-	37, // [37:37] is the sub-list for method output_type
-	37, // [37:37] is the sub-list for method input_type
-	37, // [37:37] is the sub-list for extension type_name
-	37, // [37:37] is the sub-list for extension extendee
-	0,  // [0:37] is the sub-list for field type_name
+	22, // 7: slipstream.pipeline.v1.Job.source:type_name -> slipstream.pipeline.v1.Source
+	2,  // 8: slipstream.pipeline.v1.Job.row_format:type_name -> slipstream.pipeline.v1.RowFormat
+	25, // 9: slipstream.pipeline.v1.Job.transform:type_name -> slipstream.pipeline.v1.Block
+	36, // 10: slipstream.pipeline.v1.Job.outputs:type_name -> slipstream.pipeline.v1.Output
+	1,  // 11: slipstream.pipeline.v1.Job.before_image:type_name -> slipstream.pipeline.v1.BeforeImage
+	23, // 12: slipstream.pipeline.v1.Source.keys:type_name -> slipstream.pipeline.v1.KeyFields
+	5,  // 13: slipstream.pipeline.v1.Source.on_expire:type_name -> slipstream.pipeline.v1.RemovalPolicy
+	5,  // 14: slipstream.pipeline.v1.Source.on_evict:type_name -> slipstream.pipeline.v1.RemovalPolicy
+	6,  // 15: slipstream.pipeline.v1.Source.initial_load:type_name -> slipstream.pipeline.v1.InitialLoad
+	3,  // 16: slipstream.pipeline.v1.Source.values:type_name -> slipstream.pipeline.v1.Values
+	4,  // 17: slipstream.pipeline.v1.Source.on_flush:type_name -> slipstream.pipeline.v1.FlushPolicy
+	45, // 18: slipstream.pipeline.v1.KeyFields.fields:type_name -> slipstream.pipeline.v1.KeyFields.FieldsEntry
+	7,  // 19: slipstream.pipeline.v1.Expression.language:type_name -> slipstream.pipeline.v1.Language
+	27, // 20: slipstream.pipeline.v1.Block.filter:type_name -> slipstream.pipeline.v1.Filter
+	28, // 21: slipstream.pipeline.v1.Block.add_field:type_name -> slipstream.pipeline.v1.AddField
+	30, // 22: slipstream.pipeline.v1.Block.remove_field:type_name -> slipstream.pipeline.v1.RemoveField
+	31, // 23: slipstream.pipeline.v1.Block.rename_field:type_name -> slipstream.pipeline.v1.RenameField
+	33, // 24: slipstream.pipeline.v1.Block.map:type_name -> slipstream.pipeline.v1.Map
+	34, // 25: slipstream.pipeline.v1.Block.redis_lookup:type_name -> slipstream.pipeline.v1.RedisLookup
+	24, // 26: slipstream.pipeline.v1.Filter.expression:type_name -> slipstream.pipeline.v1.Expression
+	26, // 27: slipstream.pipeline.v1.Filter.cache:type_name -> slipstream.pipeline.v1.Cache
+	29, // 28: slipstream.pipeline.v1.AddField.fields:type_name -> slipstream.pipeline.v1.FieldExpression
+	24, // 29: slipstream.pipeline.v1.FieldExpression.expression:type_name -> slipstream.pipeline.v1.Expression
+	26, // 30: slipstream.pipeline.v1.FieldExpression.cache:type_name -> slipstream.pipeline.v1.Cache
+	32, // 31: slipstream.pipeline.v1.RenameField.fields:type_name -> slipstream.pipeline.v1.Rename
+	7,  // 32: slipstream.pipeline.v1.Map.language:type_name -> slipstream.pipeline.v1.Language
+	35, // 33: slipstream.pipeline.v1.Map.members:type_name -> slipstream.pipeline.v1.MapMember
+	26, // 34: slipstream.pipeline.v1.Map.cache:type_name -> slipstream.pipeline.v1.Cache
+	24, // 35: slipstream.pipeline.v1.RedisLookup.args:type_name -> slipstream.pipeline.v1.Expression
+	24, // 36: slipstream.pipeline.v1.RedisLookup.when:type_name -> slipstream.pipeline.v1.Expression
+	26, // 37: slipstream.pipeline.v1.RedisLookup.cache:type_name -> slipstream.pipeline.v1.Cache
+	26, // 38: slipstream.pipeline.v1.RedisLookup.lookup_cache:type_name -> slipstream.pipeline.v1.Cache
+	35, // 39: slipstream.pipeline.v1.MapMember.members:type_name -> slipstream.pipeline.v1.MapMember
+	37, // 40: slipstream.pipeline.v1.Output.relational:type_name -> slipstream.pipeline.v1.RelationalWrite
+	39, // 41: slipstream.pipeline.v1.RelationalWrite.columns:type_name -> slipstream.pipeline.v1.OutputColumn
+	40, // 42: slipstream.pipeline.v1.RelationalWrite.foreach:type_name -> slipstream.pipeline.v1.Foreach
+	14, // 43: slipstream.pipeline.v1.RelationalWrite.load_strategy:type_name -> slipstream.pipeline.v1.LoadStrategy
+	38, // 44: slipstream.pipeline.v1.RelationalWrite.inactive_record_mapping:type_name -> slipstream.pipeline.v1.InactiveRecordMapping
+	8,  // 45: slipstream.pipeline.v1.RelationalWrite.on_filtered:type_name -> slipstream.pipeline.v1.OnFiltered
+	9,  // 46: slipstream.pipeline.v1.RelationalWrite.empty_as_null:type_name -> slipstream.pipeline.v1.EmptyAsNull
+	10, // 47: slipstream.pipeline.v1.RelationalWrite.numeric_overflow:type_name -> slipstream.pipeline.v1.NumericOverflow
+	24, // 48: slipstream.pipeline.v1.OutputColumn.expression:type_name -> slipstream.pipeline.v1.Expression
+	15, // 49: slipstream.pipeline.v1.OutputColumn.on_missing:type_name -> slipstream.pipeline.v1.OnMissing
+	13, // 50: slipstream.pipeline.v1.OutputColumn.type:type_name -> slipstream.pipeline.v1.ColumnType
+	11, // 51: slipstream.pipeline.v1.OutputColumn.unit:type_name -> slipstream.pipeline.v1.TimeUnit
+	12, // 52: slipstream.pipeline.v1.OutputColumn.binary:type_name -> slipstream.pipeline.v1.BinaryEncoding
+	13, // 53: slipstream.pipeline.v1.OutputColumn.inferred:type_name -> slipstream.pipeline.v1.ColumnType
+	16, // 54: slipstream.pipeline.v1.Problem.severity:type_name -> slipstream.pipeline.v1.Severity
+	19, // 55: slipstream.pipeline.v1.Pipeline.ConnectionsEntry.value:type_name -> slipstream.pipeline.v1.Connection
+	56, // [56:56] is the sub-list for method output_type
+	56, // [56:56] is the sub-list for method input_type
+	56, // [56:56] is the sub-list for extension type_name
+	56, // [56:56] is the sub-list for extension extendee
+	0,  // [0:56] is the sub-list for field type_name
 }
 
 func init() { file_slipstream_pipeline_v1_pipeline_proto_init() }
@@ -2633,11 +3747,12 @@ func file_slipstream_pipeline_v1_pipeline_proto_init() {
 		(*Block_RemoveField)(nil),
 		(*Block_RenameField)(nil),
 		(*Block_Map)(nil),
-	}
-	file_slipstream_pipeline_v1_pipeline_proto_msgTypes[17].OneofWrappers = []any{
-		(*Output_Relational)(nil),
+		(*Block_RedisLookup)(nil),
 	}
 	file_slipstream_pipeline_v1_pipeline_proto_msgTypes[19].OneofWrappers = []any{
+		(*Output_Relational)(nil),
+	}
+	file_slipstream_pipeline_v1_pipeline_proto_msgTypes[22].OneofWrappers = []any{
 		(*OutputColumn_Field)(nil),
 		(*OutputColumn_Expression)(nil),
 		(*OutputColumn_Constant)(nil),
@@ -2647,8 +3762,8 @@ func file_slipstream_pipeline_v1_pipeline_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_slipstream_pipeline_v1_pipeline_proto_rawDesc), len(file_slipstream_pipeline_v1_pipeline_proto_rawDesc)),
-			NumEnums:      8,
-			NumMessages:   26,
+			NumEnums:      17,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

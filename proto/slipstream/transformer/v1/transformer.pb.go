@@ -12,6 +12,7 @@ import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
+	v13 "slipstream/proto/slipstream/applier/v1"
 	v11 "slipstream/proto/slipstream/change/v1"
 	v1 "slipstream/proto/slipstream/flow/v1"
 	v12 "slipstream/proto/slipstream/pipeline/v1"
@@ -335,7 +336,9 @@ func (x *CheckRequest) GetJob() *v12.Job {
 type CheckResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Every problem found; empty means the job compiles.
-	Problems      []*v12.Problem `protobuf:"bytes,1,rep,name=problems,proto3" json:"problems,omitempty"`
+	Problems []*v12.Problem `protobuf:"bytes,1,rep,name=problems,proto3" json:"problems,omitempty"`
+	// One member an output, where the job compiles.
+	Outputs       []*OutputAnalysis `protobuf:"bytes,2,rep,name=outputs,proto3" json:"outputs,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -377,11 +380,430 @@ func (x *CheckResponse) GetProblems() []*v12.Problem {
 	return nil
 }
 
+func (x *CheckResponse) GetOutputs() []*OutputAnalysis {
+	if x != nil {
+		return x.Outputs
+	}
+	return nil
+}
+
+// OutputAnalysis is what the job says about the rows of an output.
+type OutputAnalysis struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Index of the output in the job.
+	Output uint32 `protobuf:"varint,1,opt,name=output,proto3" json:"output,omitempty"`
+	// Every key column that a delete needs is known from the Redis key alone, so that it finds its rows without a row
+	// index, and no change of the value can move a row.
+	Derivable bool `protobuf:"varint,2,opt,name=derivable,proto3" json:"derivable,omitempty"`
+	// The key columns that are not.
+	Underivable []string `protobuf:"bytes,3,rep,name=underivable,proto3" json:"underivable,omitempty"`
+	// The row index would serve the output: its rows are mirrored by key (not appended or historized).
+	Indexable bool `protobuf:"varint,4,opt,name=indexable,proto3" json:"indexable,omitempty"`
+	// The job mentions before, so that before_image: full gives it a value.
+	MentionsBefore bool `protobuf:"varint,5,opt,name=mentions_before,json=mentionsBefore,proto3" json:"mentions_before,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *OutputAnalysis) Reset() {
+	*x = OutputAnalysis{}
+	mi := &file_slipstream_transformer_v1_transformer_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OutputAnalysis) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OutputAnalysis) ProtoMessage() {}
+
+func (x *OutputAnalysis) ProtoReflect() protoreflect.Message {
+	mi := &file_slipstream_transformer_v1_transformer_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OutputAnalysis.ProtoReflect.Descriptor instead.
+func (*OutputAnalysis) Descriptor() ([]byte, []int) {
+	return file_slipstream_transformer_v1_transformer_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *OutputAnalysis) GetOutput() uint32 {
+	if x != nil {
+		return x.Output
+	}
+	return 0
+}
+
+func (x *OutputAnalysis) GetDerivable() bool {
+	if x != nil {
+		return x.Derivable
+	}
+	return false
+}
+
+func (x *OutputAnalysis) GetUnderivable() []string {
+	if x != nil {
+		return x.Underivable
+	}
+	return nil
+}
+
+func (x *OutputAnalysis) GetIndexable() bool {
+	if x != nil {
+		return x.Indexable
+	}
+	return false
+}
+
+func (x *OutputAnalysis) GetMentionsBefore() bool {
+	if x != nil {
+		return x.MentionsBefore
+	}
+	return false
+}
+
+// PreviewRequest names a job and changes.
+type PreviewRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The job.
+	Job *v12.Job `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
+	// The changes. Change.before is what the record has as before.
+	Batch *v11.Batch `protobuf:"bytes,2,opt,name=batch,proto3" json:"batch,omitempty"`
+	// Connections that lookup blocks read, their secret references unresolved.
+	Lookups       []*v12.Connection `protobuf:"bytes,3,rep,name=lookups,proto3" json:"lookups,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PreviewRequest) Reset() {
+	*x = PreviewRequest{}
+	mi := &file_slipstream_transformer_v1_transformer_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PreviewRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PreviewRequest) ProtoMessage() {}
+
+func (x *PreviewRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_slipstream_transformer_v1_transformer_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PreviewRequest.ProtoReflect.Descriptor instead.
+func (*PreviewRequest) Descriptor() ([]byte, []int) {
+	return file_slipstream_transformer_v1_transformer_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *PreviewRequest) GetJob() *v12.Job {
+	if x != nil {
+		return x.Job
+	}
+	return nil
+}
+
+func (x *PreviewRequest) GetBatch() *v11.Batch {
+	if x != nil {
+		return x.Batch
+	}
+	return nil
+}
+
+func (x *PreviewRequest) GetLookups() []*v12.Connection {
+	if x != nil {
+		return x.Lookups
+	}
+	return nil
+}
+
+// PreviewResponse tells what became of the changes.
+type PreviewResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// One member a change, in order.
+	Changes []*PreviewedChange `protobuf:"bytes,1,rep,name=changes,proto3" json:"changes,omitempty"`
+	// The rows, by connection.
+	Rows []*PreviewedRows `protobuf:"bytes,2,rep,name=rows,proto3" json:"rows,omitempty"`
+	// Why nothing ran: the job does not compile.
+	Problems      []*v12.Problem `protobuf:"bytes,3,rep,name=problems,proto3" json:"problems,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PreviewResponse) Reset() {
+	*x = PreviewResponse{}
+	mi := &file_slipstream_transformer_v1_transformer_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PreviewResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PreviewResponse) ProtoMessage() {}
+
+func (x *PreviewResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_slipstream_transformer_v1_transformer_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PreviewResponse.ProtoReflect.Descriptor instead.
+func (*PreviewResponse) Descriptor() ([]byte, []int) {
+	return file_slipstream_transformer_v1_transformer_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *PreviewResponse) GetChanges() []*PreviewedChange {
+	if x != nil {
+		return x.Changes
+	}
+	return nil
+}
+
+func (x *PreviewResponse) GetRows() []*PreviewedRows {
+	if x != nil {
+		return x.Rows
+	}
+	return nil
+}
+
+func (x *PreviewResponse) GetProblems() []*v12.Problem {
+	if x != nil {
+		return x.Problems
+	}
+	return nil
+}
+
+// PreviewedChange is a change on its way through the blocks.
+type PreviewedChange struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Index of the change in the batch.
+	Change uint32 `protobuf:"varint,1,opt,name=change,proto3" json:"change,omitempty"`
+	// The record before the first block, JSON text.
+	Record []byte `protobuf:"bytes,2,opt,name=record,proto3" json:"record,omitempty"`
+	// Each block that ran.
+	Blocks []*PreviewedBlock `protobuf:"bytes,3,rep,name=blocks,proto3" json:"blocks,omitempty"`
+	// Path of the block that dropped the record, for example "transform[0] filter"; empty: none did.
+	FilteredBy string `protobuf:"bytes,4,opt,name=filtered_by,json=filteredBy,proto3" json:"filtered_by,omitempty"`
+	// What was rejected of it.
+	Rejects []*v1.Reject `protobuf:"bytes,5,rep,name=rejects,proto3" json:"rejects,omitempty"`
+	// Opcode that the outputs took.
+	Opcode        string `protobuf:"bytes,6,opt,name=opcode,proto3" json:"opcode,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PreviewedChange) Reset() {
+	*x = PreviewedChange{}
+	mi := &file_slipstream_transformer_v1_transformer_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PreviewedChange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PreviewedChange) ProtoMessage() {}
+
+func (x *PreviewedChange) ProtoReflect() protoreflect.Message {
+	mi := &file_slipstream_transformer_v1_transformer_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PreviewedChange.ProtoReflect.Descriptor instead.
+func (*PreviewedChange) Descriptor() ([]byte, []int) {
+	return file_slipstream_transformer_v1_transformer_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *PreviewedChange) GetChange() uint32 {
+	if x != nil {
+		return x.Change
+	}
+	return 0
+}
+
+func (x *PreviewedChange) GetRecord() []byte {
+	if x != nil {
+		return x.Record
+	}
+	return nil
+}
+
+func (x *PreviewedChange) GetBlocks() []*PreviewedBlock {
+	if x != nil {
+		return x.Blocks
+	}
+	return nil
+}
+
+func (x *PreviewedChange) GetFilteredBy() string {
+	if x != nil {
+		return x.FilteredBy
+	}
+	return ""
+}
+
+func (x *PreviewedChange) GetRejects() []*v1.Reject {
+	if x != nil {
+		return x.Rejects
+	}
+	return nil
+}
+
+func (x *PreviewedChange) GetOpcode() string {
+	if x != nil {
+		return x.Opcode
+	}
+	return ""
+}
+
+// PreviewedBlock is what a block made of a record.
+type PreviewedBlock struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The block, for example "transform[1] add_field".
+	Block string `protobuf:"bytes,1,opt,name=block,proto3" json:"block,omitempty"`
+	// The record after it, JSON text.
+	Record        []byte `protobuf:"bytes,2,opt,name=record,proto3" json:"record,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PreviewedBlock) Reset() {
+	*x = PreviewedBlock{}
+	mi := &file_slipstream_transformer_v1_transformer_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PreviewedBlock) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PreviewedBlock) ProtoMessage() {}
+
+func (x *PreviewedBlock) ProtoReflect() protoreflect.Message {
+	mi := &file_slipstream_transformer_v1_transformer_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PreviewedBlock.ProtoReflect.Descriptor instead.
+func (*PreviewedBlock) Descriptor() ([]byte, []int) {
+	return file_slipstream_transformer_v1_transformer_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *PreviewedBlock) GetBlock() string {
+	if x != nil {
+		return x.Block
+	}
+	return ""
+}
+
+func (x *PreviewedBlock) GetRecord() []byte {
+	if x != nil {
+		return x.Record
+	}
+	return nil
+}
+
+// PreviewedRows are the rows for one connection.
+type PreviewedRows struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Connection.
+	Connection string `protobuf:"bytes,1,opt,name=connection,proto3" json:"connection,omitempty"`
+	// The rows.
+	Batch         *v13.RowBatch `protobuf:"bytes,2,opt,name=batch,proto3" json:"batch,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PreviewedRows) Reset() {
+	*x = PreviewedRows{}
+	mi := &file_slipstream_transformer_v1_transformer_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PreviewedRows) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PreviewedRows) ProtoMessage() {}
+
+func (x *PreviewedRows) ProtoReflect() protoreflect.Message {
+	mi := &file_slipstream_transformer_v1_transformer_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PreviewedRows.ProtoReflect.Descriptor instead.
+func (*PreviewedRows) Descriptor() ([]byte, []int) {
+	return file_slipstream_transformer_v1_transformer_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *PreviewedRows) GetConnection() string {
+	if x != nil {
+		return x.Connection
+	}
+	return ""
+}
+
+func (x *PreviewedRows) GetBatch() *v13.RowBatch {
+	if x != nil {
+		return x.Batch
+	}
+	return nil
+}
+
 var File_slipstream_transformer_v1_transformer_proto protoreflect.FileDescriptor
 
 const file_slipstream_transformer_v1_transformer_proto_rawDesc = "" +
 	"\n" +
-	"+slipstream/transformer/v1/transformer.proto\x12\x19slipstream.transformer.v1\x1a!slipstream/change/v1/change.proto\x1a\x1dslipstream/flow/v1/flow.proto\x1a%slipstream/pipeline/v1/pipeline.proto\"\xe9\x01\n" +
+	"+slipstream/transformer/v1/transformer.proto\x12\x19slipstream.transformer.v1\x1a#slipstream/applier/v1/applier.proto\x1a!slipstream/change/v1/change.proto\x1a\x1dslipstream/flow/v1/flow.proto\x1a%slipstream/pipeline/v1/pipeline.proto\"\xe9\x01\n" +
 	"\x10TransformRequest\x12.\n" +
 	"\x04open\x18\x01 \x01(\v2\x18.slipstream.flow.v1.OpenH\x00R\x04open\x123\n" +
 	"\x05batch\x18\x02 \x01(\v2\x1b.slipstream.change.v1.BatchH\x00R\x05batch\x124\n" +
@@ -396,12 +818,44 @@ const file_slipstream_transformer_v1_transformer_proto_rawDesc = "" +
 	"\adrained\x18\x05 \x01(\v2\x1b.slipstream.flow.v1.DrainedH\x00R\adrainedB\a\n" +
 	"\x05frame\"=\n" +
 	"\fCheckRequest\x12-\n" +
-	"\x03job\x18\x01 \x01(\v2\x1b.slipstream.pipeline.v1.JobR\x03job\"L\n" +
+	"\x03job\x18\x01 \x01(\v2\x1b.slipstream.pipeline.v1.JobR\x03job\"\x91\x01\n" +
 	"\rCheckResponse\x12;\n" +
-	"\bproblems\x18\x01 \x03(\v2\x1f.slipstream.pipeline.v1.ProblemR\bproblems2\xdc\x01\n" +
+	"\bproblems\x18\x01 \x03(\v2\x1f.slipstream.pipeline.v1.ProblemR\bproblems\x12C\n" +
+	"\aoutputs\x18\x02 \x03(\v2).slipstream.transformer.v1.OutputAnalysisR\aoutputs\"\xaf\x01\n" +
+	"\x0eOutputAnalysis\x12\x16\n" +
+	"\x06output\x18\x01 \x01(\rR\x06output\x12\x1c\n" +
+	"\tderivable\x18\x02 \x01(\bR\tderivable\x12 \n" +
+	"\vunderivable\x18\x03 \x03(\tR\vunderivable\x12\x1c\n" +
+	"\tindexable\x18\x04 \x01(\bR\tindexable\x12'\n" +
+	"\x0fmentions_before\x18\x05 \x01(\bR\x0ementionsBefore\"\xb0\x01\n" +
+	"\x0ePreviewRequest\x12-\n" +
+	"\x03job\x18\x01 \x01(\v2\x1b.slipstream.pipeline.v1.JobR\x03job\x121\n" +
+	"\x05batch\x18\x02 \x01(\v2\x1b.slipstream.change.v1.BatchR\x05batch\x12<\n" +
+	"\alookups\x18\x03 \x03(\v2\".slipstream.pipeline.v1.ConnectionR\alookups\"\xd2\x01\n" +
+	"\x0fPreviewResponse\x12D\n" +
+	"\achanges\x18\x01 \x03(\v2*.slipstream.transformer.v1.PreviewedChangeR\achanges\x12<\n" +
+	"\x04rows\x18\x02 \x03(\v2(.slipstream.transformer.v1.PreviewedRowsR\x04rows\x12;\n" +
+	"\bproblems\x18\x03 \x03(\v2\x1f.slipstream.pipeline.v1.ProblemR\bproblems\"\xf3\x01\n" +
+	"\x0fPreviewedChange\x12\x16\n" +
+	"\x06change\x18\x01 \x01(\rR\x06change\x12\x16\n" +
+	"\x06record\x18\x02 \x01(\fR\x06record\x12A\n" +
+	"\x06blocks\x18\x03 \x03(\v2).slipstream.transformer.v1.PreviewedBlockR\x06blocks\x12\x1f\n" +
+	"\vfiltered_by\x18\x04 \x01(\tR\n" +
+	"filteredBy\x124\n" +
+	"\arejects\x18\x05 \x03(\v2\x1a.slipstream.flow.v1.RejectR\arejects\x12\x16\n" +
+	"\x06opcode\x18\x06 \x01(\tR\x06opcode\">\n" +
+	"\x0ePreviewedBlock\x12\x14\n" +
+	"\x05block\x18\x01 \x01(\tR\x05block\x12\x16\n" +
+	"\x06record\x18\x02 \x01(\fR\x06record\"f\n" +
+	"\rPreviewedRows\x12\x1e\n" +
+	"\n" +
+	"connection\x18\x01 \x01(\tR\n" +
+	"connection\x125\n" +
+	"\x05batch\x18\x02 \x01(\v2\x1f.slipstream.applier.v1.RowBatchR\x05batch2\xbe\x02\n" +
 	"\x12TransformerService\x12j\n" +
 	"\tTransform\x12+.slipstream.transformer.v1.TransformRequest\x1a,.slipstream.transformer.v1.TransformResponse(\x010\x01\x12Z\n" +
-	"\x05Check\x12'.slipstream.transformer.v1.CheckRequest\x1a(.slipstream.transformer.v1.CheckResponseB\xf1\x01\n" +
+	"\x05Check\x12'.slipstream.transformer.v1.CheckRequest\x1a(.slipstream.transformer.v1.CheckResponse\x12`\n" +
+	"\aPreview\x12).slipstream.transformer.v1.PreviewRequest\x1a*.slipstream.transformer.v1.PreviewResponseB\xf1\x01\n" +
 	"\x1dcom.slipstream.transformer.v1B\x10TransformerProtoP\x01Z8slipstream/proto/slipstream/transformer/v1;transformerv1\xa2\x02\x03STX\xaa\x02\x19Slipstream.Transformer.V1\xca\x02\x19Slipstream\\Transformer\\V1\xe2\x02%Slipstream\\Transformer\\V1\\GPBMetadata\xea\x02\x1bSlipstream::Transformer::V1b\x06proto3"
 
 var (
@@ -416,45 +870,66 @@ func file_slipstream_transformer_v1_transformer_proto_rawDescGZIP() []byte {
 	return file_slipstream_transformer_v1_transformer_proto_rawDescData
 }
 
-var file_slipstream_transformer_v1_transformer_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_slipstream_transformer_v1_transformer_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_slipstream_transformer_v1_transformer_proto_goTypes = []any{
 	(*TransformRequest)(nil),  // 0: slipstream.transformer.v1.TransformRequest
 	(*TransformResponse)(nil), // 1: slipstream.transformer.v1.TransformResponse
 	(*CheckRequest)(nil),      // 2: slipstream.transformer.v1.CheckRequest
 	(*CheckResponse)(nil),     // 3: slipstream.transformer.v1.CheckResponse
-	(*v1.Open)(nil),           // 4: slipstream.flow.v1.Open
-	(*v11.Batch)(nil),         // 5: slipstream.change.v1.Batch
-	(*v1.Stored)(nil),         // 6: slipstream.flow.v1.Stored
-	(*v1.Drain)(nil),          // 7: slipstream.flow.v1.Drain
-	(*v1.Opened)(nil),         // 8: slipstream.flow.v1.Opened
-	(*v1.Settled)(nil),        // 9: slipstream.flow.v1.Settled
-	(*v1.Rejects)(nil),        // 10: slipstream.flow.v1.Rejects
-	(*v1.Waiting)(nil),        // 11: slipstream.flow.v1.Waiting
-	(*v1.Drained)(nil),        // 12: slipstream.flow.v1.Drained
-	(*v12.Job)(nil),           // 13: slipstream.pipeline.v1.Job
-	(*v12.Problem)(nil),       // 14: slipstream.pipeline.v1.Problem
+	(*OutputAnalysis)(nil),    // 4: slipstream.transformer.v1.OutputAnalysis
+	(*PreviewRequest)(nil),    // 5: slipstream.transformer.v1.PreviewRequest
+	(*PreviewResponse)(nil),   // 6: slipstream.transformer.v1.PreviewResponse
+	(*PreviewedChange)(nil),   // 7: slipstream.transformer.v1.PreviewedChange
+	(*PreviewedBlock)(nil),    // 8: slipstream.transformer.v1.PreviewedBlock
+	(*PreviewedRows)(nil),     // 9: slipstream.transformer.v1.PreviewedRows
+	(*v1.Open)(nil),           // 10: slipstream.flow.v1.Open
+	(*v11.Batch)(nil),         // 11: slipstream.change.v1.Batch
+	(*v1.Stored)(nil),         // 12: slipstream.flow.v1.Stored
+	(*v1.Drain)(nil),          // 13: slipstream.flow.v1.Drain
+	(*v1.Opened)(nil),         // 14: slipstream.flow.v1.Opened
+	(*v1.Settled)(nil),        // 15: slipstream.flow.v1.Settled
+	(*v1.Rejects)(nil),        // 16: slipstream.flow.v1.Rejects
+	(*v1.Waiting)(nil),        // 17: slipstream.flow.v1.Waiting
+	(*v1.Drained)(nil),        // 18: slipstream.flow.v1.Drained
+	(*v12.Job)(nil),           // 19: slipstream.pipeline.v1.Job
+	(*v12.Problem)(nil),       // 20: slipstream.pipeline.v1.Problem
+	(*v12.Connection)(nil),    // 21: slipstream.pipeline.v1.Connection
+	(*v1.Reject)(nil),         // 22: slipstream.flow.v1.Reject
+	(*v13.RowBatch)(nil),      // 23: slipstream.applier.v1.RowBatch
 }
 var file_slipstream_transformer_v1_transformer_proto_depIdxs = []int32{
-	4,  // 0: slipstream.transformer.v1.TransformRequest.open:type_name -> slipstream.flow.v1.Open
-	5,  // 1: slipstream.transformer.v1.TransformRequest.batch:type_name -> slipstream.change.v1.Batch
-	6,  // 2: slipstream.transformer.v1.TransformRequest.stored:type_name -> slipstream.flow.v1.Stored
-	7,  // 3: slipstream.transformer.v1.TransformRequest.drain:type_name -> slipstream.flow.v1.Drain
-	8,  // 4: slipstream.transformer.v1.TransformResponse.opened:type_name -> slipstream.flow.v1.Opened
-	9,  // 5: slipstream.transformer.v1.TransformResponse.settled:type_name -> slipstream.flow.v1.Settled
-	10, // 6: slipstream.transformer.v1.TransformResponse.rejects:type_name -> slipstream.flow.v1.Rejects
-	11, // 7: slipstream.transformer.v1.TransformResponse.waiting:type_name -> slipstream.flow.v1.Waiting
-	12, // 8: slipstream.transformer.v1.TransformResponse.drained:type_name -> slipstream.flow.v1.Drained
-	13, // 9: slipstream.transformer.v1.CheckRequest.job:type_name -> slipstream.pipeline.v1.Job
-	14, // 10: slipstream.transformer.v1.CheckResponse.problems:type_name -> slipstream.pipeline.v1.Problem
-	0,  // 11: slipstream.transformer.v1.TransformerService.Transform:input_type -> slipstream.transformer.v1.TransformRequest
-	2,  // 12: slipstream.transformer.v1.TransformerService.Check:input_type -> slipstream.transformer.v1.CheckRequest
-	1,  // 13: slipstream.transformer.v1.TransformerService.Transform:output_type -> slipstream.transformer.v1.TransformResponse
-	3,  // 14: slipstream.transformer.v1.TransformerService.Check:output_type -> slipstream.transformer.v1.CheckResponse
-	13, // [13:15] is the sub-list for method output_type
-	11, // [11:13] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	10, // 0: slipstream.transformer.v1.TransformRequest.open:type_name -> slipstream.flow.v1.Open
+	11, // 1: slipstream.transformer.v1.TransformRequest.batch:type_name -> slipstream.change.v1.Batch
+	12, // 2: slipstream.transformer.v1.TransformRequest.stored:type_name -> slipstream.flow.v1.Stored
+	13, // 3: slipstream.transformer.v1.TransformRequest.drain:type_name -> slipstream.flow.v1.Drain
+	14, // 4: slipstream.transformer.v1.TransformResponse.opened:type_name -> slipstream.flow.v1.Opened
+	15, // 5: slipstream.transformer.v1.TransformResponse.settled:type_name -> slipstream.flow.v1.Settled
+	16, // 6: slipstream.transformer.v1.TransformResponse.rejects:type_name -> slipstream.flow.v1.Rejects
+	17, // 7: slipstream.transformer.v1.TransformResponse.waiting:type_name -> slipstream.flow.v1.Waiting
+	18, // 8: slipstream.transformer.v1.TransformResponse.drained:type_name -> slipstream.flow.v1.Drained
+	19, // 9: slipstream.transformer.v1.CheckRequest.job:type_name -> slipstream.pipeline.v1.Job
+	20, // 10: slipstream.transformer.v1.CheckResponse.problems:type_name -> slipstream.pipeline.v1.Problem
+	4,  // 11: slipstream.transformer.v1.CheckResponse.outputs:type_name -> slipstream.transformer.v1.OutputAnalysis
+	19, // 12: slipstream.transformer.v1.PreviewRequest.job:type_name -> slipstream.pipeline.v1.Job
+	11, // 13: slipstream.transformer.v1.PreviewRequest.batch:type_name -> slipstream.change.v1.Batch
+	21, // 14: slipstream.transformer.v1.PreviewRequest.lookups:type_name -> slipstream.pipeline.v1.Connection
+	7,  // 15: slipstream.transformer.v1.PreviewResponse.changes:type_name -> slipstream.transformer.v1.PreviewedChange
+	9,  // 16: slipstream.transformer.v1.PreviewResponse.rows:type_name -> slipstream.transformer.v1.PreviewedRows
+	20, // 17: slipstream.transformer.v1.PreviewResponse.problems:type_name -> slipstream.pipeline.v1.Problem
+	8,  // 18: slipstream.transformer.v1.PreviewedChange.blocks:type_name -> slipstream.transformer.v1.PreviewedBlock
+	22, // 19: slipstream.transformer.v1.PreviewedChange.rejects:type_name -> slipstream.flow.v1.Reject
+	23, // 20: slipstream.transformer.v1.PreviewedRows.batch:type_name -> slipstream.applier.v1.RowBatch
+	0,  // 21: slipstream.transformer.v1.TransformerService.Transform:input_type -> slipstream.transformer.v1.TransformRequest
+	2,  // 22: slipstream.transformer.v1.TransformerService.Check:input_type -> slipstream.transformer.v1.CheckRequest
+	5,  // 23: slipstream.transformer.v1.TransformerService.Preview:input_type -> slipstream.transformer.v1.PreviewRequest
+	1,  // 24: slipstream.transformer.v1.TransformerService.Transform:output_type -> slipstream.transformer.v1.TransformResponse
+	3,  // 25: slipstream.transformer.v1.TransformerService.Check:output_type -> slipstream.transformer.v1.CheckResponse
+	6,  // 26: slipstream.transformer.v1.TransformerService.Preview:output_type -> slipstream.transformer.v1.PreviewResponse
+	24, // [24:27] is the sub-list for method output_type
+	21, // [21:24] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_slipstream_transformer_v1_transformer_proto_init() }
@@ -481,7 +956,7 @@ func file_slipstream_transformer_v1_transformer_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_slipstream_transformer_v1_transformer_proto_rawDesc), len(file_slipstream_transformer_v1_transformer_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   4,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -23,6 +23,7 @@ const _ = grpc.SupportPackageIsVersion9
 const (
 	TransformerService_Transform_FullMethodName = "/slipstream.transformer.v1.TransformerService/Transform"
 	TransformerService_Check_FullMethodName     = "/slipstream.transformer.v1.TransformerService/Check"
+	TransformerService_Preview_FullMethodName   = "/slipstream.transformer.v1.TransformerService/Preview"
 )
 
 // TransformerServiceClient is the client API for TransformerService service.
@@ -36,6 +37,8 @@ type TransformerServiceClient interface {
 	Transform(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[TransformRequest, TransformResponse], error)
 	// Check compiles a job without running it and reports every problem at once.
 	Check(ctx context.Context, in *CheckRequest, opts ...grpc.CallOption) (*CheckResponse, error)
+	// Preview runs a job on changes and shows what each block does; nothing is written.
+	Preview(ctx context.Context, in *PreviewRequest, opts ...grpc.CallOption) (*PreviewResponse, error)
 }
 
 type transformerServiceClient struct {
@@ -69,6 +72,16 @@ func (c *transformerServiceClient) Check(ctx context.Context, in *CheckRequest, 
 	return out, nil
 }
 
+func (c *transformerServiceClient) Preview(ctx context.Context, in *PreviewRequest, opts ...grpc.CallOption) (*PreviewResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PreviewResponse)
+	err := c.cc.Invoke(ctx, TransformerService_Preview_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // TransformerServiceServer is the server API for TransformerService service.
 // All implementations must embed UnimplementedTransformerServiceServer
 // for forward compatibility.
@@ -80,6 +93,8 @@ type TransformerServiceServer interface {
 	Transform(grpc.BidiStreamingServer[TransformRequest, TransformResponse]) error
 	// Check compiles a job without running it and reports every problem at once.
 	Check(context.Context, *CheckRequest) (*CheckResponse, error)
+	// Preview runs a job on changes and shows what each block does; nothing is written.
+	Preview(context.Context, *PreviewRequest) (*PreviewResponse, error)
 	mustEmbedUnimplementedTransformerServiceServer()
 }
 
@@ -95,6 +110,9 @@ func (UnimplementedTransformerServiceServer) Transform(grpc.BidiStreamingServer[
 }
 func (UnimplementedTransformerServiceServer) Check(context.Context, *CheckRequest) (*CheckResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Check not implemented")
+}
+func (UnimplementedTransformerServiceServer) Preview(context.Context, *PreviewRequest) (*PreviewResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Preview not implemented")
 }
 func (UnimplementedTransformerServiceServer) mustEmbedUnimplementedTransformerServiceServer() {}
 func (UnimplementedTransformerServiceServer) testEmbeddedByValue()                            {}
@@ -142,6 +160,24 @@ func _TransformerService_Check_Handler(srv interface{}, ctx context.Context, dec
 	return interceptor(ctx, in, info, handler)
 }
 
+func _TransformerService_Preview_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PreviewRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(TransformerServiceServer).Preview(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: TransformerService_Preview_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(TransformerServiceServer).Preview(ctx, req.(*PreviewRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // TransformerService_ServiceDesc is the grpc.ServiceDesc for TransformerService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -152,6 +188,10 @@ var TransformerService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Check",
 			Handler:    _TransformerService_Check_Handler,
+		},
+		{
+			MethodName: "Preview",
+			Handler:    _TransformerService_Preview_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

@@ -1609,7 +1609,7 @@ var File_slipstream_applier_v1_applier_proto protoreflect.FileDescriptor
 
 const file_slipstream_applier_v1_applier_proto_rawDesc = "" +
 	"\n" +
-	"#slipstream/applier/v1/applier.proto\x12\x15slipstream.applier.v1\x1a!slipstream/change/v1/change.proto\x1a\x1dslipstream/flow/v1/flow.proto\x1a%slipstream/pipeline/v1/pipeline.proto\"\xa9\x02\n" +
+	"#slipstream/applier/v1/applier.proto\x12\x15slipstream.applier.v1\x1a!slipstream/change/v1/change.proto\x1a\x1dslipstream/flow/v1/flow.proto\x1a slipstream/pipeline/v1/job.proto\x1a%slipstream/pipeline/v1/pipeline.proto\"\xa9\x02\n" +
 	"\fApplyRequest\x12.\n" +
 	"\x04open\x18\x01 \x01(\v2\x18.slipstream.flow.v1.OpenH\x00R\x04open\x127\n" +
 	"\x05batch\x18\x02 \x01(\v2\x1f.slipstream.applier.v1.RowBatchH\x00R\x05batch\x124\n" +

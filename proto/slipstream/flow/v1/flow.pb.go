@@ -1180,7 +1180,7 @@ var File_slipstream_flow_v1_flow_proto protoreflect.FileDescriptor
 
 const file_slipstream_flow_v1_flow_proto_rawDesc = "" +
 	"\n" +
-	"\x1dslipstream/flow/v1/flow.proto\x12\x12slipstream.flow.v1\x1a!slipstream/change/v1/change.proto\x1a%slipstream/pipeline/v1/pipeline.proto\"\xb8\x01\n" +
+	"\x1dslipstream/flow/v1/flow.proto\x12\x12slipstream.flow.v1\x1a!slipstream/change/v1/change.proto\x1a slipstream/pipeline/v1/job.proto\x1a%slipstream/pipeline/v1/pipeline.proto\"\xb8\x01\n" +
 	"\x04Lane\x12\x16\n" +
 	"\x06source\x18\x01 \x01(\tR\x06source\x12\x1a\n" +
 	"\bpipeline\x18\x02 \x01(\tR\bpipeline\x12\x10\n" +

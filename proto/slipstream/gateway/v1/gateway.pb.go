@@ -1723,7 +1723,7 @@ var File_slipstream_gateway_v1_gateway_proto protoreflect.FileDescriptor
 
 const file_slipstream_gateway_v1_gateway_proto_rawDesc = "" +
 	"\n" +
-	"#slipstream/gateway/v1/gateway.proto\x12\x15slipstream.gateway.v1\x1a#slipstream/applier/v1/applier.proto\x1a#slipstream/capture/v1/capture.proto\x1a%slipstream/pipeline/v1/pipeline.proto\x1a+slipstream/transformer/v1/transformer.proto\"\x8f\x01\n" +
+	"#slipstream/gateway/v1/gateway.proto\x12\x15slipstream.gateway.v1\x1a#slipstream/applier/v1/applier.proto\x1a#slipstream/capture/v1/capture.proto\x1a slipstream/pipeline/v1/job.proto\x1a%slipstream/pipeline/v1/pipeline.proto\x1a+slipstream/transformer/v1/transformer.proto\"\x8f\x01\n" +
 	"\x0fValidateRequest\x12\x1a\n" +
 	"\bpipeline\x18\x01 \x01(\tR\bpipeline\x122\n" +
 	"\x05files\x18\x02 \x03(\v2\x1c.slipstream.pipeline.v1.FileR\x05files\x12\x18\n" +

@@ -803,7 +803,7 @@ var File_slipstream_transformer_v1_transformer_proto protoreflect.FileDescriptor
 
 const file_slipstream_transformer_v1_transformer_proto_rawDesc = "" +
 	"\n" +
-	"+slipstream/transformer/v1/transformer.proto\x12\x19slipstream.transformer.v1\x1a#slipstream/applier/v1/applier.proto\x1a!slipstream/change/v1/change.proto\x1a\x1dslipstream/flow/v1/flow.proto\x1a%slipstream/pipeline/v1/pipeline.proto\"\xe9\x01\n" +
+	"+slipstream/transformer/v1/transformer.proto\x12\x19slipstream.transformer.v1\x1a#slipstream/applier/v1/applier.proto\x1a!slipstream/change/v1/change.proto\x1a\x1dslipstream/flow/v1/flow.proto\x1a slipstream/pipeline/v1/job.proto\x1a%slipstream/pipeline/v1/pipeline.proto\"\xe9\x01\n" +
 	"\x10TransformRequest\x12.\n" +
 	"\x04open\x18\x01 \x01(\v2\x18.slipstream.flow.v1.OpenH\x00R\x04open\x123\n" +
 	"\x05batch\x18\x02 \x01(\v2\x1b.slipstream.change.v1.BatchH\x00R\x05batch\x124\n" +

@@ -65,8 +65,23 @@ type Target interface {
 	// fills in the dialect.
 	OpenLane(ctx context.Context, lane *flowv1.Lane, owner string) (Session, *flowv1.Opened, error)
 
+	// Prepare creates the missing tables of outputs with auto_create; Check lists them as its plan. A table that is there
+	// already, even since a moment ago, is no problem.
+	Prepare(ctx context.Context, jobs []*pipelinev1.Job) *applierv1.PrepareResponse
+	// Rehearse begins a transaction that moves no position, for previews: the caller rolls it back, always.
+	Rehearse(ctx context.Context, lane *flowv1.Lane) (Rehearsal, error)
 	// Close ends the target after all its sessions are closed. It may be called once.
 	Close() error
+}
+
+// Rehearsal is a transaction that will be rolled back.
+type Rehearsal interface {
+	Txn
+	// Show is the statement that a write would run, for one of its rows alone, with the values in place.
+	Show(w *Write, row int32) string
+	// Read reads columns of the table in the rows that have the keys of rows: one list of texts a row found, as the
+	// database prints them, nil for NULL, in the order of the keys.
+	Read(ctx context.Context, t *Table, v *Values, rows []int32, columns []int) ([][][]byte, error)
 }
 
 // Session is a lane that holds its fence. It is used by one goroutine at a time and has at most one Txn under way.
@@ -77,6 +92,12 @@ type Session interface {
 	// first write, or with the commit, to save a round trip, as long as a miss stops what follows it in the server; the
 	// fault then comes from that call.
 	Begin(ctx context.Context, prev, next *changev1.Position, state *changev1.LaneState) (Txn, error)
+	// OpenIndex makes sure that the row index is there, before the first batch of a lane with an output that keeps one.
+	// Where the table is missing and may not be created, the fault is of class PERMISSION and its Fix is the DDL.
+	OpenIndex(ctx context.Context) error
+	// Images reads the before images that the row index holds for owners in an output: one an owner, in order, nil where
+	// there is none.
+	Images(ctx context.Context, output string, owners [][]byte) ([][]byte, error)
 
 	// Close gives back what the session holds. The fence stays as it is. A Txn under way is rolled back.
 	Close() error
@@ -91,6 +112,12 @@ type Txn interface {
 	// returns the error of fn, or the fault of a constraint that was deferred until here: such are checked before Try
 	// returns. Try is not nested.
 	Try(ctx context.Context, fn func() error) error
+	// Owned reads the entries of the row index that belong to an owner, or are for a row, of those given, and locks them
+	// until the transaction ends: who changes one meanwhile waits, and then sees what became of it.
+	Owned(ctx context.Context, output string, owners, rows [][]byte) ([]Entry, error)
+	// Own stores entries, each in place of the one for its row if there is one, and deletes those for the rows of gone.
+	// Both are sorted by row.
+	Own(ctx context.Context, output string, entries []Entry, gone [][]byte) error
 
 	// Commit makes rows and position durable. A fault of class CONNECTION leaves it open whether that happened: the
 	// engine opens the lane again and looks at the position. Any other fault means that it did not.

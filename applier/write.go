@@ -41,7 +41,16 @@ const (
 	Delete
 	// Prune deletes all rows that have the parent columns of one of Rows, but not those with the key of one of Keep.
 	Prune
+	// Insert inserts rows whatever is there (load_strategy APPEND, and the second half of REPLACE and TYPE2). Rows stand
+	// in event order and several may have the same key, or none.
+	Insert
+	// Close sets what inactive_record_mapping says in the active rows of the keys (load_strategy TYPE2). The dialect
+	// keeps both texts, which are SQL of the user, with the table.
+	Close
 )
+
+// Verbs is the number of verbs, for tallies.
+const Verbs = Close + 1
 
 // String is the verb in lower case, for spans, metrics and messages.
 func (v Verb) String() string {
@@ -52,6 +61,10 @@ func (v Verb) String() string {
 		return "delete"
 	case Prune:
 		return "prune"
+	case Insert:
+		return "insert"
+	case Close:
+		return "close"
 	default:
 		return "none"
 	}
@@ -63,10 +76,11 @@ type Write struct {
 	Table *Table
 	// Verb says what.
 	Verb Verb
-	// Columns are the indexes, ascending, of the table's columns that take part. Upsert: all that the rows set, the
-	// keys among them. Delete: the keys. Prune: the parents.
+	// Columns are the indexes, ascending, of the table's columns that take part. Upsert and Insert: all that the rows
+	// set. Delete and Close: the keys. Prune: the parents.
 	Columns []int
-	// Rows are indexes into Values, sorted by key. No two rows have the same key; no key value is null.
+	// Rows are indexes into Values. But for Insert they are sorted by key, no two have the same key, and no key value is
+	// null.
 	Rows []int32
 	// Keep are the rows that survive a Prune, by their keys; also rows of other parents may be among them.
 	Keep []int32

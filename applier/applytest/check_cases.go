@@ -14,7 +14,7 @@ var checkCases = []testCase{
 	{"what fits has no problems", fitsCase},
 	{"all problems at once", problemsCase},
 	{"a table to be created", createCase},
-	{"strategies that are not supported", strategyCase},
+	{"what TYPE2 needs", strategyCase},
 	{"empty or not", emptyTableCase},
 }
 
@@ -107,9 +107,15 @@ func strategyCase(t *testing.T, f *fixture) {
 	o := out("t", "*id", "v")
 	o.GetRelational().LoadStrategy = pipelinev1.LoadStrategy_LOAD_STRATEGY_TYPE2
 	r := f.check(t, db, job(o))
-	if len(r.Problems) != 1 || r.Problems[0].Path != "output[0].with.load_strategy" || !strings.Contains(r.Problems[0].Message, "TYPE2") {
+	if len(r.Problems) != 1 || !strings.Contains(r.Problems[0].Message, "TYPE2") || !strings.Contains(r.Problems[0].Fix, "inactive_record_mapping") {
 		t.Errorf("problems: %v", r.Problems)
 	}
+	o.GetRelational().InactiveRecordMapping = []*pipelinev1.InactiveRecordMapping{{Source: "1", Target: "closed"}}
+	r = f.check(t, db, job(o))
+	if len(r.Problems) != 1 || !strings.Contains(r.Problems[0].Message, "closed column does not exist") {
+		t.Errorf("problems: %v", r.Problems)
+	}
+	o.GetRelational().InactiveRecordMapping = nil
 	o.GetRelational().LoadStrategy = pipelinev1.LoadStrategy_LOAD_STRATEGY_UPSERT
 	if r := f.check(t, db, job(o)); len(r.Problems) != 0 {
 		t.Errorf("problems: %v", r.Problems)

@@ -26,6 +26,7 @@ type client struct {
 	settled chan *flowv1.Settled
 	rejects chan *flowv1.Rejects
 	waiting chan *flowv1.Waiting
+	images  chan *applierv1.BeforeResponse
 	manual  bool // Stored is up to the case
 
 	mu    sync.Mutex
@@ -63,6 +64,7 @@ func dial(t testing.TB, e *engine.Engine, db Database, j *pipelinev1.Job, partit
 	c := &client{
 		t: t, cancel: cancel, done: make(chan error, 1), ready: make(chan struct{}),
 		settled: make(chan *flowv1.Settled, 1000), rejects: make(chan *flowv1.Rejects, 1000), waiting: make(chan *flowv1.Waiting, 1000),
+		images: make(chan *applierv1.BeforeResponse, 1),
 	}
 	go func() {
 		err := e.Run(up)

@@ -30,6 +30,8 @@ type Harness struct {
 	Types Types
 	// Quote makes an identifier. Default: double quotes.
 	Quote func(string) string
+	// NullsFirst says that the database sorts NULL before all else.
+	NullsFirst bool
 	// NULInText says that text columns hold NUL characters; where they do not, such values are rejected.
 	NULInText bool
 }
@@ -87,6 +89,8 @@ func Run(t *testing.T, h Harness) {
 		{"fence", fenceCases},
 		{"trouble", troubleCases},
 		{"check", checkCases},
+		{"index", indexCases},
+		{"strategy", strategyCases},
 	} {
 		t.Run(group.name, func(t *testing.T) {
 			for _, c := range group.cases {

@@ -29,7 +29,8 @@ type attempt struct {
 	bound    bool // the tables were known: what fails now failed in a transaction
 
 	steps   []step
-	took    time.Duration // from the first statement to the end of COMMIT
+	ledgers map[uint32]*ledger // by output, of those that keep a row index
+	took    time.Duration      // from the first statement to the end of COMMIT
 	settled bool
 }
 
@@ -67,9 +68,10 @@ func (l *lane) apply(ctx context.Context, it item) error {
 			total += n
 		}
 	}
+	takenOver, outdated := a.counts()
 	return l.recv.Settled(&flowv1.Settled{
 		Sequence: it.batch.Sequence, Position: it.batch.Position, CommitNs: a.took.Nanoseconds(),
-		Counts: &flowv1.Counts{Rows: uint64(total), Rejected: uint64(rejected)},
+		Counts: &flowv1.Counts{Rows: uint64(total), Rejected: uint64(rejected), TakenOver: takenOver, Outdated: outdated},
 	})
 }
 
@@ -138,14 +140,29 @@ func (l *lane) try(ctx context.Context, a *attempt) error {
 			a.refused.add(c.rows.Output, change, why)
 		}
 	}
-	a.steps = plan(a.prepared, a.refused)
+	indexed := a.prepared.indexed()
+	if !indexed {
+		if err := a.plan(); err != nil {
+			return err
+		}
+	}
 
 	start := time.Now()
 	txn, err := l.session.Begin(ctx, l.position, a.batch.Position, a.batch.State)
 	if err != nil {
 		return err
 	}
-	err = l.write(ctx, txn, a)
+	if indexed {
+		if a.ledgers, err = l.load(ctx, txn, a.prepared); err == nil {
+			err = a.plan()
+		}
+	}
+	if err == nil {
+		err = l.write(ctx, txn, a)
+	}
+	if err == nil {
+		err = a.own(ctx, txn)
+	}
 	if err == nil {
 		err = l.hold(ctx, txn, a, &start)
 	}
@@ -169,6 +186,33 @@ func (l *lane) try(ctx context.Context, a *attempt) error {
 		l.rollback(ctx, txn)
 	}
 	return err
+}
+
+// plan works out what to write.
+func (a *attempt) plan() (err error) {
+	a.steps, err = plan(a.prepared, a.refused, a.ledgers)
+	return err
+}
+
+// own brings the row index up to what was written.
+func (a *attempt) own(ctx context.Context, txn applier.Txn) error {
+	for _, c := range a.prepared.outputs {
+		if g := a.ledgers[c.rows.Output]; g != nil {
+			if err := g.own(ctx, txn); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// counts adds up what the ledgers noticed.
+func (a *attempt) counts() (takenOver, outdated uint64) {
+	for _, g := range a.ledgers {
+		takenOver += uint64(g.takenOver)
+		outdated += uint64(g.outdated)
+	}
+	return takenOver, outdated
 }
 
 func (l *lane) rollback(ctx context.Context, txn applier.Txn) {

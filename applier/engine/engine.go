@@ -140,15 +140,12 @@ func (e *Engine) Run(link flow.Uplink[*applierv1.RowBatch]) error {
 func (e *Engine) Check(ctx context.Context, r *applierv1.CheckRequest) *applierv1.CheckResponse {
 	lease, err := e.targets.acquire(ctx, r.GetConnection(), r.GetSettings())
 	if err != nil {
-		response := unreachable(r.GetConnection(), err)
-		response.Problems = append(response.Problems, unsupported(r)...)
-		return response
+		return unreachable(r.GetConnection(), err)
 	}
 	response := lease.target.Check(ctx, r.GetJobs())
 	if err := lease.release(); err != nil {
 		e.log.WarnContext(ctx, "closing a target", slog.Any("error", err))
 	}
-	response.Problems = append(response.Problems, unsupported(r)...)
 	return response
 }
 

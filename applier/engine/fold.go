@@ -12,8 +12,9 @@ import (
 // folded are the writes of one output: each row of the target is touched by one of them at most.
 type folded struct {
 	converted *converted
-	upserts   []*applier.Write // one for each set of columns
+	writes    []*applier.Write // upserts, one for each set of columns; what REPLACE deletes and inserts
 	removals  []*applier.Write // a prune, then deletes
+	removed   *converted       // whose rows the removals are, where they are not those of converted
 }
 
 // keyed is a row and the bytes it is sorted by.
@@ -58,6 +59,7 @@ func fold(c *converted, skip map[uint32]bool) *folded {
 		}
 	}
 	out := &folded{converted: c}
+	out.write(f, upserts)
 	if prune := f.prune(upserts); prune != nil {
 		out.removals = append(out.removals, prune)
 	}
@@ -66,8 +68,39 @@ func fold(c *converted, skip map[uint32]bool) *folded {
 			Table: c.table, Verb: applier.Delete, Columns: c.table.Keys, Rows: deletes, Values: f.values,
 		})
 	}
-	out.upserts = f.split(upserts)
 	return out
+}
+
+// write adds the writes that leave rows behind. Rows are in the order of their keys.
+func (out *folded) write(f *folder, rows []int32) {
+	var upserts, replaced []int32
+	for _, row := range rows {
+		if applierv1.RowOp(f.c.rows.Ops[row]) == applierv1.RowOp_ROW_OP_REPLACE {
+			replaced = append(replaced, row)
+		} else {
+			upserts = append(upserts, row)
+		}
+	}
+	out.writes = f.split(applier.Upsert, upserts)
+	if len(replaced) > 0 {
+		out.writes = append(out.writes, &applier.Write{
+			Table: f.c.table, Verb: applier.Delete, Columns: f.c.table.Keys, Rows: replaced, Values: f.values,
+		})
+		out.writes = append(out.writes, f.split(applier.Insert, replaced)...)
+	}
+}
+
+// sorted puts rows in the order of their keys.
+func (f *folder) sorted(rows []int32) []int32 {
+	items := make([]keyed, len(rows))
+	for i, row := range rows {
+		items[i] = keyed{row, f.key(row, f.c.table.Keys)}
+	}
+	slices.SortFunc(items, func(a, b keyed) int { return bytes.Compare(a.key, b.key) })
+	for i := range items {
+		rows[i] = items[i].row
+	}
+	return rows
 }
 
 // items lists the rows to write with their keys, and notes the prunes among them.
@@ -112,7 +145,7 @@ func (f *folder) last(same []keyed) (row int32, remove bool) {
 			row, remove = k.row, true
 			continue
 		}
-		if row >= 0 && !remove {
+		if row >= 0 && !remove && applierv1.RowOp(f.c.rows.Ops[k.row]) == applierv1.RowOp_ROW_OP_UPSERT {
 			f.merge(row, k.row)
 		}
 		row, remove = k.row, false
@@ -175,7 +208,7 @@ func (f *folder) prune(upserts []int32) *applier.Write {
 }
 
 // split groups rows by the columns that they touch; most batches have one group.
-func (f *folder) split(rows []int32) []*applier.Write {
+func (f *folder) split(verb applier.Verb, rows []int32) []*applier.Write {
 	if len(rows) == 0 {
 		return nil
 	}
@@ -196,7 +229,7 @@ func (f *folder) split(rows []int32) []*applier.Write {
 			current = groups[currentMask]
 		}
 		if current == nil {
-			current = &applier.Write{Table: f.c.table, Verb: applier.Upsert, Values: f.values}
+			current = &applier.Write{Table: f.c.table, Verb: verb, Values: f.values}
 			for i := range mask {
 				if mask[i] == 0 {
 					current.Columns = append(current.Columns, i)

@@ -180,7 +180,11 @@ func TestFoldIsEquivalent(t *testing.T) {
 					w.apply(e)
 				}
 			}
-			for _, s := range plan(p, out) {
+			steps, err := plan(p, out, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, s := range steps {
 				g.write(t, s.write)
 			}
 			if !maps.Equal(w, g) {
@@ -230,7 +234,10 @@ func TestRowsOfARejectedRecord(t *testing.T) {
 		{op: applierv1.RowOp_ROW_OP_UPSERT, change: 2, parent: "-", item: "d"},
 	}
 	p := prepareEvents(t, events)
-	steps := plan(p, refused{})
+	steps, err := plan(p, refused{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
 	if rows := tally(steps); rows[applier.Upsert] != 1 {
 		t.Errorf("%d rows are written, want the first alone", rows[applier.Upsert])
 	}

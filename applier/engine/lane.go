@@ -47,10 +47,11 @@ type lane struct {
 	reference patience
 }
 
-// item is a batch, prepared if its tables were known, or the wish to drain.
+// item is a batch, prepared if its tables were known, a question for before images, or the wish to drain.
 type item struct {
 	batch    *applierv1.RowBatch
 	prepared *prepared
+	before   *applierv1.BeforeRequest
 	drain    bool
 }
 
@@ -90,7 +91,7 @@ func (l *lane) receive(cancel context.CancelCauseFunc) {
 			case down.Drain != nil:
 				l.inbox.put(item{drain: true})
 			case down.Before != nil:
-				err = l.recv.Before(noImages(down.Before))
+				l.inbox.put(item{before: down.Before})
 			case down.Stored != nil:
 				select {
 				case l.stored <- down.Stored.Sequence:
@@ -141,11 +142,6 @@ func (l *lane) prepareAhead(batch *applierv1.RowBatch) *prepared {
 	return p
 }
 
-// noImages answers a request for before images: no output keeps any, and empty says so.
-func noImages(r *applierv1.BeforeRequest) *applierv1.BeforeResponse {
-	return &applierv1.BeforeResponse{Id: r.Id, Images: make([][]byte, len(r.Keys))}
-}
-
 // run opens the lane and applies what receive hands over, until the client ends the stream or the lane is lost.
 func (l *lane) run(ctx context.Context) error {
 	opened, err := l.openTarget(ctx)
@@ -172,6 +168,8 @@ func (l *lane) run(ctx context.Context) error {
 			case it.drain:
 				drained = true
 				err = l.recv.Drained(&flowv1.Drained{Position: l.position})
+			case it.before != nil:
+				err = l.images(ctx, it.before)
 			case drained:
 				err = fmt.Errorf("%w: batch %d after Drain", flow.ErrProtocol, it.batch.Sequence)
 			default:

@@ -39,6 +39,11 @@ func (l *lane) tryOpen(ctx context.Context) (*flowv1.Opened, error) {
 	}
 	opened.Dialect = l.engine.dialect.Name()
 	l.epoch = opened.Epoch
+	if l.keepsIndex() {
+		if err = l.session.OpenIndex(ctx); err != nil {
+			return nil, err
+		}
+	}
 	if opened.State == nil && l.open.Job.GetSource().GetInitialLoad() == pipelinev1.InitialLoad_INITIAL_LOAD_IF_EMPTY {
 		opened.Empty, err = l.empty(ctx)
 	}

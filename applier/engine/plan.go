@@ -39,7 +39,9 @@ func (r refused) count() int {
 
 // plan lists the writes of a batch without its refused records: upserts in the order of the outputs, then removals in
 // reverse (design D7). Where two outputs write one table only the order of events is right.
-func plan(p *prepared, out refused) []step {
+//
+// Ledgers are those of the outputs that keep a row index.
+func plan(p *prepared, out refused, ledgers map[uint32]*ledger) ([]step, error) {
 	var steps, removals []step
 	shared := false
 	tables := map[string]bool{}
@@ -51,13 +53,16 @@ func plan(p *prepared, out refused) []step {
 		for change := range out[c.rows.Output] {
 			skip[change] = true
 		}
-		f := fold(c, skip)
-		for _, w := range f.upserts {
+		f, err := outcomes(c, skip, ledgers[c.rows.Output])
+		if err != nil {
+			return nil, err
+		}
+		for _, w := range f.writes {
 			steps = append(steps, step{w, c})
 		}
 		own := make([]step, 0, len(f.removals))
 		for _, w := range f.removals {
-			own = append(own, step{w, c})
+			own = append(own, step{w, cmp.Or(f.removed, c)})
 		}
 		removals = append(own, removals...)
 		shared = shared || tables[c.table.Name]
@@ -65,9 +70,20 @@ func plan(p *prepared, out refused) []step {
 	}
 	steps = append(steps, removals...)
 	if shared {
-		return eventOrder(steps)
+		return eventOrder(steps), nil
 	}
-	return steps
+	return steps, nil
+}
+
+// outcomes makes the writes of one output.
+func outcomes(c *converted, skip map[uint32]bool, g *ledger) (*folded, error) {
+	switch {
+	case g != nil:
+		return g.settle(skip)
+	case appends(c.rows):
+		return &folded{converted: c, writes: history(c, skip)}, nil
+	}
+	return fold(c, skip), nil
 }
 
 // eventOrder cuts writes so that they follow the order of events.
@@ -105,7 +121,7 @@ func sortByEvent(singles []step) {
 }
 
 // tally counts the rows of a plan by verb.
-func tally(steps []step) (rows [applier.Prune + 1]int) {
+func tally(steps []step) (rows [applier.Verbs]int) {
 	for _, s := range steps {
 		rows[s.write.Verb] += len(s.write.Rows)
 	}

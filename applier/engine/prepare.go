@@ -3,10 +3,10 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"slipstream/applier"
 	"slipstream/applier/value"
-	"slipstream/proto/fault"
 	"slipstream/proto/flow"
 	applierv1 "slipstream/proto/slipstream/applier/v1"
 	flowv1 "slipstream/proto/slipstream/flow/v1"
@@ -53,6 +53,11 @@ func (p *prepared) fresh(tables tableSet) bool {
 	return true
 }
 
+// indexed tells whether any output keeps a row index.
+func (p *prepared) indexed() bool {
+	return slices.ContainsFunc(p.outputs, func(c *converted) bool { return c.rows.Owners != nil })
+}
+
 // wellFormed checks what the code below relies on, so that a message from elsewhere cannot crash the process.
 func wellFormed(rows *applierv1.Rows, table *applier.Table) error {
 	n := int(rows.Count)
@@ -62,27 +67,68 @@ func wellFormed(rows *applierv1.Rows, table *applier.Table) error {
 	if len(rows.Columns) != len(table.Columns) {
 		return fmt.Errorf("%w: %d columns, table %s is bound with %d", flow.ErrProtocol, len(rows.Columns), table.Name, len(table.Columns))
 	}
-	for _, op := range rows.Ops {
+	for i, op := range rows.Ops {
 		switch applierv1.RowOp(op) {
-		case applierv1.RowOp_ROW_OP_UPSERT, applierv1.RowOp_ROW_OP_DELETE, applierv1.RowOp_ROW_OP_PRUNE:
-		default:
-			return fault.Errorf(flowv1.FaultClass_FAULT_CLASS_SCHEMA, "%s is not supported by this applier",
-				applierv1.RowOp(op)).WithFix("remove load_strategy from the output: only mirror semantics are supported")
+		case applierv1.RowOp_ROW_OP_UNSPECIFIED:
+			return fmt.Errorf("%w: row %d has no operation", flow.ErrProtocol, i)
+		case applierv1.RowOp_ROW_OP_DELETE_OWNED:
+			if rows.Owners == nil {
+				return fmt.Errorf("%w: row %d is deleted by its owner, and has none", flow.ErrProtocol, i)
+			}
+		}
+		if applierv1.RowOp(op) > applierv1.RowOp_ROW_OP_CLOSE {
+			return fmt.Errorf("%w: row %d has operation %d", flow.ErrProtocol, i, op)
 		}
 	}
 	for i, c := range rows.Columns {
-		if len(c.GetEnds()) != n || len(c.GetKinds()) != n {
-			return fmt.Errorf("%w: column %d has %d values of %d kinds for %d rows", flow.ErrProtocol, i, len(c.GetEnds()), len(c.GetKinds()), n)
-		}
-		last := uint32(0)
-		for _, end := range c.Ends {
-			if end < last || int(end) > len(c.Text) {
-				return fmt.Errorf("%w: column %d is not laid out in order", flow.ErrProtocol, i)
-			}
-			last = end
+		if err := laidOut(c, n); err != nil {
+			return fmt.Errorf("column %d: %w", i, err)
 		}
 	}
+	if rows.Before != nil {
+		if err := laidOut(rows.Before, n); err != nil {
+			return fmt.Errorf("before images: %w", err)
+		}
+	}
+	if rows.Owners == nil {
+		return nil
+	}
+	if len(rows.IdMs) != n || len(rows.IdSeq) != n || len(rows.Guards) != 0 && len(rows.Guards) != n {
+		return fmt.Errorf("%w: %d rows with owners have %d and %d IDs and %d guards",
+			flow.ErrProtocol, n, len(rows.IdMs), len(rows.IdSeq), len(rows.Guards))
+	}
+	if err := laidOut(rows.Owners, n); err != nil {
+		return fmt.Errorf("owners: %w", err)
+	}
 	return nil
+}
+
+// laidOut checks that a column has n values one behind the other.
+func laidOut(c *applierv1.Column, n int) error {
+	if len(c.GetEnds()) != n || len(c.GetKinds()) != n {
+		return fmt.Errorf("%w: %d values of %d kinds for %d rows", flow.ErrProtocol, len(c.GetEnds()), len(c.GetKinds()), n)
+	}
+	last := uint32(0)
+	for _, end := range c.Ends {
+		if end < last || int(end) > len(c.Text) {
+			return fmt.Errorf("%w: values are not laid out in order", flow.ErrProtocol)
+		}
+		last = end
+	}
+	return nil
+}
+
+// used tells whether an operation looks at a column.
+func used(op applierv1.RowOp, key, parent bool) bool {
+	switch op {
+	case applierv1.RowOp_ROW_OP_UPSERT, applierv1.RowOp_ROW_OP_INSERT, applierv1.RowOp_ROW_OP_REPLACE, applierv1.RowOp_ROW_OP_SUPERSEDE:
+		return true
+	case applierv1.RowOp_ROW_OP_DELETE, applierv1.RowOp_ROW_OP_CLOSE:
+		return key
+	case applierv1.RowOp_ROW_OP_PRUNE:
+		return parent
+	}
+	return false // DELETE_OWNED looks at the row index
 }
 
 // convert fills in one column for all rows whose operation looks at it.
@@ -104,8 +150,7 @@ func (c *converted) convert(index int, in *applierv1.Column) {
 		text := in.Text[start:in.Ends[i]]
 		start = in.Ends[i]
 		op := applierv1.RowOp(c.rows.Ops[i])
-		used := op == applierv1.RowOp_ROW_OP_UPSERT || column.Key && op == applierv1.RowOp_ROW_OP_DELETE || parent
-		if !used {
+		if !used(op, column.Key, parent) {
 			continue
 		}
 		var null bool
@@ -118,7 +163,7 @@ func (c *converted) convert(index int, in *applierv1.Column) {
 			c.reject(i, unfit(column, err))
 		case !null:
 			out.States[i] = applier.Present
-		case column.Key:
+		case column.Key && op != applierv1.RowOp_ROW_OP_INSERT: // what is only appended is never looked for
 			c.reject(i, missingKey(column, op))
 		case applierv1.ValueKind(kind) == applierv1.ValueKind_VALUE_KIND_ABSENT:
 			out.States[i] = applier.Absent
@@ -148,7 +193,7 @@ func unfit(column *applier.TableColumn, err error) *flowv1.Reject {
 // missingKey is G7's guard: no DELETE runs with a NULL key, and no row is written that could not be found again.
 func missingKey(column *applier.TableColumn, op applierv1.RowOp) *flowv1.Reject {
 	on := "upsert"
-	if op != applierv1.RowOp_ROW_OP_UPSERT {
+	if !used(op, false, false) {
 		on = "delete"
 	}
 	return &flowv1.Reject{

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 
 	"google.golang.org/protobuf/proto"
@@ -115,27 +114,4 @@ func unreachable(c *pipelinev1.Connection, err error) *applierv1.CheckResponse {
 		Message:    fmt.Sprintf("connection %q cannot be opened: %v", c.GetName(), err),
 		Fix:        fault.Of(err).Fix,
 	}}}
-}
-
-// unsupported lists the outputs that ask for more than mirror semantics.
-func unsupported(r *applierv1.CheckRequest) []*pipelinev1.Problem {
-	var problems []*pipelinev1.Problem
-	for _, job := range r.GetJobs() {
-		for _, o := range job.GetOutputs() {
-			if o.GetConnection() != r.GetConnection().GetName() || o.GetRelational() == nil {
-				continue
-			}
-			switch s := o.GetRelational().GetLoadStrategy(); s {
-			case pipelinev1.LoadStrategy_LOAD_STRATEGY_UNSPECIFIED, pipelinev1.LoadStrategy_LOAD_STRATEGY_UPSERT:
-			default:
-				problems = append(problems, &pipelinev1.Problem{
-					Severity: pipelinev1.Severity_SEVERITY_ERROR, Job: job.GetName(), Connection: o.GetConnection(),
-					Path:    o.GetPath() + ".with.load_strategy",
-					Message: fmt.Sprintf("load_strategy %s is not supported yet", strings.TrimPrefix(s.String(), "LOAD_STRATEGY_")),
-					Fix:     "remove load_strategy, or set it to UPSERT",
-				})
-			}
-		}
-	}
-	return problems
 }

@@ -135,7 +135,7 @@ func (d *description) compare(w *pipelinev1.RelationalWrite) []finding {
 	}
 	keys := keyNames(w)
 	switch {
-	case len(keys) == 0:
+	case len(keys) == 0 && w.GetLoadStrategy() != pipelinev1.LoadStrategy_LOAD_STRATEGY_APPEND:
 		return append(found, finding{severity: wrong, message: "the output has no keys", fix: "list the columns of the business key in keys"})
 	case !d.exists:
 		return append(found, finding{severity: wrong, message: fmt.Sprintf("table %s does not exist", d.name), fix: createTable(w)})
@@ -161,7 +161,8 @@ func (d *description) compare(w *pipelinev1.RelationalWrite) []finding {
 			})
 		}
 	}
-	if !missing && !d.unique(keys) {
+	found = append(found, d.compareHistory(w)...)
+	if mirrors(w) && !missing && !d.unique(keys) {
 		found = append(found, finding{
 			severity: wrong,
 			message:  fmt.Sprintf("table %s has no primary key or unique index on exactly the keys (%s)", d.name, strings.Join(keys, ", ")),
@@ -173,7 +174,7 @@ func (d *description) compare(w *pipelinev1.RelationalWrite) []finding {
 
 // bind makes the table of an output that fits.
 func (d *description) bind(w *pipelinev1.RelationalWrite) *applier.Table {
-	t := &applier.Table{Name: d.name}
+	t := &applier.Table{Name: d.name, Native: historyOf(w)}
 	for i, c := range w.GetColumns() {
 		info := d.column(c.GetColumn())
 		t.Columns = append(t.Columns, applier.TableColumn{Name: info.name, Type: typeOf(info.declared, info.name), Key: c.GetKey()})
@@ -195,22 +196,6 @@ func keyNames(w *pipelinev1.RelationalWrite) []string {
 		}
 	}
 	return keys
-}
-
-// createTable is the statement that makes the table an output needs. All columns are TEXT: it takes every value, and who
-// knows better types puts them in.
-func createTable(w *pipelinev1.RelationalWrite) string {
-	var b strings.Builder
-	b.WriteString("CREATE TABLE " + quote(w.GetTable()) + " (")
-	for _, c := range w.GetColumns() {
-		b.WriteString(quote(c.GetColumn()) + " TEXT")
-		if c.GetKey() {
-			b.WriteString(" NOT NULL")
-		}
-		b.WriteString(", ")
-	}
-	b.WriteString("PRIMARY KEY (" + quoted(keyNames(w)) + "));")
-	return b.String()
 }
 
 // quote makes any name an identifier.

@@ -17,6 +17,16 @@ func (t *target) Check(ctx context.Context, jobs []*pipelinev1.Job) *applierv1.C
 	for _, key := range t.options.unknown {
 		t.problem(out, pipelinev1.Severity_SEVERITY_WARNING, fmt.Sprintf("%s means nothing to SQLite", key), "remove it")
 	}
+	if t.creates(jobs) { // the file comes with its tables
+		for _, job := range jobs {
+			for i, o := range job.GetOutputs() {
+				if o.GetConnection() == t.name {
+					out.Plan = append(out.Plan, &applierv1.Statement{Job: job.GetName(), Output: uint32(i), Text: createTable(o.GetRelational())})
+				}
+			}
+		}
+		return out
+	}
 	if err := t.reader.take(ctx); err != nil {
 		fix := fault.Of(err).Fix
 		if tables := t.schema(jobs); tables != "" {
@@ -34,6 +44,9 @@ func (t *target) Check(ctx context.Context, jobs []*pipelinev1.Job) *applierv1.C
 		err = t.writable(ctx)
 	}
 	if err != nil {
+		t.problem(out, pipelinev1.Severity_SEVERITY_ERROR, err.Error(), fault.Of(err).Fix)
+	}
+	if out.Plan, err = t.own(ctx, jobs); err != nil {
 		t.problem(out, pipelinev1.Severity_SEVERITY_ERROR, err.Error(), fault.Of(err).Fix)
 	}
 	for _, job := range jobs {
@@ -62,6 +75,10 @@ func (t *target) checkOutput(ctx context.Context, out *applierv1.CheckResponse, 
 	d, err := t.reader.describe(ctx, o.GetRelational().GetTable())
 	if err != nil {
 		t.problem(out, pipelinev1.Severity_SEVERITY_ERROR, err.Error(), fault.Of(err).Fix)
+		return
+	}
+	if !d.exists && o.GetRelational().GetAutoCreate() {
+		out.Plan = append(out.Plan, &applierv1.Statement{Job: job.GetName(), Output: uint32(index), Text: createTable(o.GetRelational())})
 		return
 	}
 	for _, f := range d.compare(o.GetRelational()) {

@@ -12,6 +12,7 @@ import (
 // options are the attributes of a connection of type sqlite, and the settings that concern it.
 type options struct {
 	positionTable    string        // default slipstream_position
+	rowTable         string        // default slipstream_row
 	rows             int           // rows in one statement; default 200
 	busyTimeout      time.Duration // busy_timeout, seconds; default 5
 	statementTimeout time.Duration // statement_timeout, seconds; default 60 (spec 2.3)
@@ -23,11 +24,14 @@ type options struct {
 
 func readOptions(conn *pipelinev1.Connection, s *pipelinev1.Settings) (options, error) {
 	o := options{
-		positionTable: s.GetPositionTable(), rows: int(s.GetWriteBatchSize()),
+		positionTable: s.GetPositionTable(), rowTable: s.GetRowTable(), rows: int(s.GetWriteBatchSize()),
 		busyTimeout: 5 * time.Second, statementTimeout: time.Minute, synchronous: "FULL", foreignKeys: true,
 	}
 	if o.positionTable == "" {
 		o.positionTable = "slipstream_position"
+	}
+	if o.rowTable == "" {
+		o.rowTable = "slipstream_row"
 	}
 	if o.rows == 0 {
 		o.rows = 200

@@ -126,6 +126,10 @@ func (t *txn) Write(ctx context.Context, w *applier.Write) error {
 		return t.inChunks(ctx, w, w.Rows, w.Columns, deleteText)
 	case applier.Prune:
 		return t.prune(ctx, w)
+	case applier.Insert:
+		return t.inChunks(ctx, w, w.Rows, w.Columns, insertText)
+	case applier.Close:
+		return t.inChunks(ctx, w, w.Rows, w.Columns, closeText)
 	}
 	return schemaFault("%s is not supported by SQLite targets", w.Verb)
 }

@@ -39,43 +39,46 @@ func (t *txn) inChunks(ctx context.Context, w *applier.Write, rows []int32, colu
 // upsert is INSERT … ON CONFLICT (keys) DO UPDATE: unlike INSERT OR REPLACE it keeps the row, and with it the columns
 // that are not set, and fires no delete.
 func (t *txn) upsert(ctx context.Context, w *applier.Write) error {
-	var keys []string
-	for _, k := range w.Table.Keys {
-		keys = append(keys, w.Table.Columns[k].Name)
-	}
-	var head, tail strings.Builder
-	head.WriteString("INSERT INTO " + quote(w.Table.Name) + " (")
-	sets := 0
-	for i, c := range w.Columns {
-		name := quote(w.Table.Columns[c].Name)
-		if i > 0 {
-			head.WriteString(", ")
+	conflict := onConflict(w)
+	return t.inChunks(ctx, w, w.Rows, w.Columns, func(w *applier.Write, n int) string { return insertText(w, n) + conflict })
+}
+
+// insertText inserts n rows.
+func insertText(w *applier.Write, n int) string {
+	return "INSERT INTO " + quote(w.Table.Name) + " (" + row(w, w.Columns, "") + ") VALUES " + tuples(n, len(w.Columns))
+}
+
+func onConflict(w *applier.Write) string {
+	var sets []string
+	for _, c := range w.Columns {
+		if name := quote(w.Table.Columns[c].Name); !w.Table.Columns[c].Key {
+			sets = append(sets, name+" = excluded."+name)
 		}
-		head.WriteString(name)
-		if w.Table.Columns[c].Key {
-			continue
-		}
-		if sets++; sets > 1 {
-			tail.WriteString(", ")
-		}
-		tail.WriteString(name + " = excluded." + name)
 	}
-	head.WriteString(") VALUES ")
-	conflict := " ON CONFLICT (" + quoted(keys) + ") DO UPDATE SET " + tail.String()
-	if sets == 0 { // keys only: insert what is not there (spec 5.2)
-		conflict = " ON CONFLICT (" + quoted(keys) + ") DO NOTHING"
+	target := " ON CONFLICT (" + row(w, w.Table.Keys, "") + ") DO "
+	if len(sets) == 0 { // keys only: insert what is not there (spec 5.2)
+		return target + "NOTHING"
 	}
-	return t.inChunks(ctx, w, w.Rows, w.Columns, func(_ *applier.Write, n int) string {
-		return head.String() + tuples(n, len(w.Columns)) + conflict
-	})
+	return target + "UPDATE SET " + strings.Join(sets, ", ")
 }
 
 // deleteText deletes n rows by key.
 func deleteText(w *applier.Write, n int) string {
+	return "DELETE FROM " + quote(w.Table.Name) + " WHERE " + among(w, n)
+}
+
+// closeText sets what inactive_record_mapping says in the active rows of n keys (spec 5.2, TYPE2).
+func closeText(w *applier.Write, n int) string {
+	history, _ := w.Table.Native.(*historized)
+	return "UPDATE " + quote(w.Table.Name) + " SET " + history.sets + " WHERE " + among(w, n) + history.active
+}
+
+// among compares the columns of a write with n tuples.
+func among(w *applier.Write, n int) string {
 	if len(w.Columns) == 1 {
-		return "DELETE FROM " + quote(w.Table.Name) + " WHERE " + row(w, w.Columns, "") + " IN " + tuples(1, n)
+		return row(w, w.Columns, "") + " IN " + tuples(1, n)
 	}
-	return "DELETE FROM " + quote(w.Table.Name) + " WHERE (" + row(w, w.Columns, "") + ") IN (VALUES " + tuples(n, len(w.Columns)) + ")"
+	return "(" + row(w, w.Columns, "") + ") IN (VALUES " + tuples(n, len(w.Columns)) + ")"
 }
 
 // prune deletes the rows of some parents but those to keep. Both lists go through temporary tables, since they may be

@@ -7,29 +7,59 @@ import (
 	applierv1 "slipstream/proto/slipstream/applier/v1"
 )
 
-// appendBinary takes raw bytes as they are, and text as base64 or as hexadecimal after 0x or \x.
+const (
+	notBinary reason = "it is neither base64 nor 0x or \\x hexadecimal"
+	notBase64 reason = "it is not base64"
+	notHex    reason = "it is not hexadecimal"
+)
+
+// appendBinary takes raw bytes as they are, and text as base64 or as hexadecimal after 0x or \x, unless the job names
+// one encoding.
 func appendBinary(dst []byte, t *Type, kind applierv1.ValueKind, text []byte) ([]byte, reason) {
 	start := len(dst)
-	var ok bool
-	switch kind {
-	case applierv1.ValueKind_VALUE_KIND_BYTES:
-		dst, ok = append(dst, text...), true
-	case applierv1.ValueKind_VALUE_KIND_STRING:
+	ok, why := true, notBinary
+	switch {
+	case kind == applierv1.ValueKind_VALUE_KIND_BYTES, t.Rules.Encoding == EncodingUTF8:
+		dst = append(dst, text...)
+	case kind != applierv1.ValueKind_VALUE_KIND_STRING:
+		ok = false
+	case t.Rules.Encoding == EncodingBase64:
+		why = notBase64
+		dst, ok = appendBase64(dst, trim(text))
+	case t.Rules.Encoding == EncodingHex:
+		why = notHex
+		dst, ok = appendHex(dst, withoutPrefix(trim(text)))
+	default:
 		dst, ok = appendDecoded(dst, trim(text))
 	}
 	if !ok {
-		return dst, "it is neither base64 nor 0x or \\x hexadecimal"
+		return dst, why
 	}
 	if t.Length > 0 && len(dst)-start > t.Length {
-		return dst, tooLong
+		if !t.Rules.Truncate {
+			return dst, tooLong
+		}
+		dst = dst[:start+t.Length]
 	}
 	return dst, fits
+}
+
+// announcesHex tells whether text begins with 0x or \x.
+func announcesHex(text []byte) bool {
+	return len(text) >= 2 && (text[0] == '0' || text[0] == '\\') && text[1]|0x20 == 'x'
+}
+
+func withoutPrefix(text []byte) []byte {
+	if announcesHex(text) {
+		return text[2:]
+	}
+	return text
 }
 
 // appendDecoded decodes hexadecimal where the text announces and is it. 0x followed by other characters may still be
 // base64, \x never.
 func appendDecoded(dst, text []byte) ([]byte, bool) {
-	if len(text) >= 2 && (text[0] == '0' || text[0] == '\\') && text[1]|0x20 == 'x' {
+	if announcesHex(text) {
 		if out, ok := appendHex(dst, text[2:]); ok || text[0] == '\\' {
 			return out, ok
 		}

@@ -21,7 +21,7 @@ func appendJSON(dst []byte, t *Type, kind applierv1.ValueKind, text []byte) ([]b
 		if why := checkEscapes(t, parsed); why != fits {
 			return dst, why
 		}
-		return append(dst, parsed...), fits
+		return appendEscaped(dst, t, parsed), fits
 	case isText:
 		return appendJSONString(dst, t, text)
 	default:
@@ -29,8 +29,28 @@ func appendJSON(dst []byte, t *Type, kind applierv1.ValueKind, text []byte) ([]b
 	}
 }
 
+// appendEscaped appends JSON text, without NUL characters where those are to be left out.
+func appendEscaped(dst []byte, t *Type, text []byte) []byte {
+	const escapedNUL = `\u0000`
+	if t.Rules.NUL != NULStrip || !bytes.Contains(text, []byte(escapedNUL)) {
+		return append(dst, text...)
+	}
+	for i := 0; i < len(text); i++ {
+		switch {
+		case bytes.HasPrefix(text[i:], []byte(escapedNUL)):
+			i += len(escapedNUL) - 1
+		case text[i] == '\\':
+			dst = append(dst, text[i], text[i+1])
+			i++
+		default:
+			dst = append(dst, text[i])
+		}
+	}
+	return dst
+}
+
 // checkEscapes looks for what JSON can write and databases cannot store: the NUL character, unless the column takes
-// it, and halves of surrogate pairs.
+// it or it is to be left out, and halves of surrogate pairs.
 func checkEscapes(t *Type, text []byte) reason {
 	high := -1 // where the other half of a pair has to begin
 	for i := bytes.IndexByte(text, '\\'); i >= 0 && i+1 < len(text); {
@@ -49,7 +69,7 @@ func checkEscapes(t *Type, text []byte) reason {
 			if unit >= 0xD800 && unit < 0xDC00 {
 				high = next
 			}
-			if unit == 0 && t.Rules.NUL != NULKeep {
+			if unit == 0 && t.Rules.NUL == NULReject {
 				return hasNUL
 			}
 		} else if high >= 0 {

@@ -6,6 +6,7 @@ const (
 	notDate      reason = "it is neither an ISO 8601 date nor an epoch number"
 	notTimestamp reason = "it is neither ISO 8601 nor an epoch number"
 	notTime      reason = "it is neither HH:MM:SS nor a number since midnight"
+	notDays      reason = "a time of day counts no days"
 	tooPrecise   reason = "it has more fraction digits than the column"
 )
 
@@ -23,14 +24,7 @@ func appendDate(dst []byte, t *Type, text []byte) ([]byte, reason) {
 	if n, ok := parseNumber(text); ok {
 		unit := t.Rules.Unit
 		if unit == UnitDays || unit == UnitAuto && n.exp <= 5 {
-			if !n.whole() {
-				return dst, hasFraction
-			}
-			if n.exp > 7 { // more days than 9999 years have
-				return dst, outOfRange
-			}
-			days, _, _, _ := n.integer()
-			return appendUnixDay(dst, signed(days, n.negative)*secondsPerDay)
+			unit = UnitDays
 		}
 		second, _, why := epoch(n, unit)
 		if why != fits {
@@ -51,6 +45,11 @@ func appendDate(dst []byte, t *Type, text []byte) ([]byte, reason) {
 		}
 	}
 	return appendDay(dst, year, month, day), fits
+}
+
+// unixDay is the second since 1970 in which a day begins.
+func unixDay(year, month, day int) int64 {
+	return time.Date(year, time.Month(month), day, 0, 0, 0, 0, time.UTC).Unix()
 }
 
 func appendUnixDay(dst []byte, second int64) ([]byte, reason) {
@@ -99,8 +98,7 @@ func appendTimestamp(dst []byte, t *Type, text []byte) ([]byte, reason) {
 	}
 	if offset != 0 || seconds >= secondsPerDay || !f.fitsIn(t.Fraction) {
 		// Another day may begin: let the calendar say.
-		midnight := time.Date(year, time.Month(month), day, 0, 0, 0, 0, time.UTC).Unix()
-		return appendInstant(dst, t, midnight+int64(seconds-offset), f)
+		return appendInstant(dst, t, unixDay(year, month, day)+int64(seconds-offset), f)
 	}
 	dst = appendDay(dst, year, month, day)
 	dst = append(dst, ' ')
@@ -170,7 +168,14 @@ func epoch(n number, unit Unit) (int64, fraction, reason) {
 	case unit == UnitMicros || unit == UnitAuto && n.exp <= 17:
 		n.exp -= 6
 	case unit == UnitDays:
-		return 0, fraction{}, "days are for date columns"
+		if !n.whole() {
+			return 0, fraction{}, hasFraction
+		}
+		days, _, _, ok := n.integer()
+		if !ok || days > lastSecond/secondsPerDay {
+			return 0, fraction{}, outOfRange
+		}
+		return signed(days, n.negative) * secondsPerDay, fraction{}, fits
 	default:
 		n.exp -= 9
 	}
@@ -243,7 +248,7 @@ func sinceMidnight(n number, unit Unit) (int, fraction, reason) {
 	case unit == UnitNanos:
 		n.exp -= 9
 	case unit == UnitDays:
-		return 0, fraction{}, "days are for date columns"
+		return 0, fraction{}, notDays
 	default:
 		n.exp -= 6
 	}

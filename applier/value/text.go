@@ -12,7 +12,7 @@ const (
 )
 
 // appendText takes any text as it is: numbers in their source text, booleans as true and false, documents as compact
-// JSON. It never cuts.
+// JSON. It cuts only where the job says so.
 func appendText(dst []byte, t *Type, text []byte) ([]byte, reason) {
 	if !utf8.Valid(text) {
 		return dst, notUTF8
@@ -27,9 +27,33 @@ func appendText(dst []byte, t *Type, text []byte) ([]byte, reason) {
 	}
 	// A text has no more characters than bytes: count them only where that could matter.
 	if n := len(out) - start; t.Length > 0 && n > t.Length && (t.LengthInBytes || utf8.RuneCount(out[start:]) > t.Length) {
-		return dst, tooLong
+		if !t.Rules.Truncate {
+			return dst, tooLong
+		}
+		out = out[:start+prefix(t, out[start:])]
+		for t.Padded && len(out) > start && out[len(out)-1] == ' ' {
+			out = out[:len(out)-1]
+		}
 	}
 	return out, fits
+}
+
+// prefix is how many bytes of a text the column has room for, whole characters only.
+func prefix(t *Type, text []byte) int {
+	room := t.Length
+	for i := 0; i < len(text); {
+		_, size := utf8.DecodeRune(text[i:])
+		if t.LengthInBytes {
+			room -= size
+		} else {
+			room--
+		}
+		if room < 0 {
+			return i
+		}
+		i += size
+	}
+	return len(text)
 }
 
 // appendWithoutNUL appends a text as the rule for NUL characters says.

@@ -18,6 +18,7 @@ const (
 	JSON                  // a JSON document
 	UUID                  // a UUID
 	Array                 // a list of Elem, nested as deep as the value is
+	Pairs                 // texts by name (PostgreSQL's hstore)
 )
 
 // Type is the type of one column. A dialect fills it in from its catalogue once a table; Convert only reads it.

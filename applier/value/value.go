@@ -9,7 +9,7 @@
 //   - Null: SQL NULL. It comes from a missing field, from JSON null, and from an empty string in a column that is not
 //     text (Rules.Empty).
 //
-// Promises: a value is never cut, rounded, zeroed or replaced in silence; what does not fit is an *Error, which is the
+// Promises: a value is never cut, rounded, zeroed or replaced unless the job says so; what does not fit is an *Error, which is the
 // reason a dead letter shows. Decimals never pass through binary floating point. Text that is canonical already is
 // appended without an allocation. The package knows no database and no driver: dialects (the sibling folders) map their
 // catalogue to Types and bind the texts.
@@ -28,7 +28,13 @@
 //	JSON       JSON text
 //	UUID       32 lower-case hexadecimal digits in five groups
 //	Array      {1,NULL,"a b"}: elements canonical, quoted where needed
+//	Pairs      "a"=>"1", "b"=>NULL, sorted by name; what came in that notation stays
 //	Other      as it came
+//
+// A job may choose otherwise in some things (Rules, which RulesOf reads from a compiled output and Type.With applies):
+// which empty texts are NULL, whether digits are rounded, texts cut and NUL characters left out, how text stands for
+// bytes, the unit of numbers that stand for times, and the kind a value is read as before it becomes what the column
+// takes.
 package value
 
 import (
@@ -62,6 +68,9 @@ type reason string
 const fits reason = ""
 
 func convert(dst []byte, t *Type, kind applierv1.ValueKind, text []byte) ([]byte, reason) {
+	if t.Rules.As != Other && t.Rules.As != t.Kind {
+		return convertAs(dst, t, kind, text)
+	}
 	switch t.Kind {
 	case Text:
 		return appendText(dst, t, text)
@@ -73,6 +82,8 @@ func convert(dst []byte, t *Type, kind applierv1.ValueKind, text []byte) ([]byte
 		return appendOther(dst, t, text)
 	case Array:
 		return appendArray(dst, t, kind, text)
+	case Pairs:
+		return appendPairs(dst, t, kind, text)
 	}
 	if kind == applierv1.ValueKind_VALUE_KIND_DOCUMENT {
 		return dst, "an object or array is not a single value"
@@ -107,7 +118,8 @@ func convert(dst []byte, t *Type, kind applierv1.ValueKind, text []byte) ([]byte
 // emptyIsNull applies empty_as_null (spec 10.3): hashes cannot hold null, so an empty string stands for it wherever it
 // could not be a value. Blanks around numbers, times and the like say nothing, so there a blank text is empty too.
 func emptyIsNull(t *Type, text []byte) bool {
-	if len(text) > 0 && (text[0] > ' ' || t.Kind == Text || t.Kind == Binary || len(trim(text)) > 0) {
+	isText := t.Kind == Text && (t.Rules.As == Other || t.Rules.As == Text)
+	if len(text) > 0 && (text[0] > ' ' || isText || t.Kind == Binary || len(trim(text)) > 0) {
 		return false
 	}
 	switch t.Rules.Empty {
@@ -116,7 +128,7 @@ func emptyIsNull(t *Type, text []byte) bool {
 	case EmptyNever:
 		return false
 	}
-	return t.Kind != Text
+	return !isText
 }
 
 // trim cuts blanks off both ends.

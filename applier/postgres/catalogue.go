@@ -33,9 +33,6 @@ type column struct {
 	always     bool // an identity that refuses values
 }
 
-// computed says that the server refuses values for the column.
-func (c *column) computed() bool { return c.generated || c.always }
-
 // quoted is the table's name as SQL.
 func (r *relation) quoted() string { return quote(r.schema) + "." + quote(r.name) }
 

@@ -34,6 +34,11 @@ func (t *target) Check(ctx context.Context, jobs []*pipelinev1.Job) *applierv1.C
 	if err := t.checkPosition(ctx, conn, response); err != nil {
 		return report(err)
 	}
+	if keepsIndex(jobs, t.name) {
+		if err := t.checkIndex(ctx, conn, response); err != nil {
+			return report(err)
+		}
+	}
 	for _, job := range jobs {
 		for i, output := range job.GetOutputs() {
 			w := output.GetRelational()
@@ -43,6 +48,10 @@ func (t *target) Check(ctx context.Context, jobs []*pipelinev1.Job) *applierv1.C
 			_, r, findings, err := t.bind(ctx, conn, w)
 			if err != nil {
 				return report(err)
+			}
+			if r == nil && w.GetAutoCreate() {
+				response.Plan = append(response.Plan, &applierv1.Statement{Job: job.GetName(), Output: uint32(i), Text: createTable(w)})
+				continue
 			}
 			for _, f := range findings {
 				response.Problems = append(response.Problems, f.problem(job, output, t.name))
@@ -119,12 +128,12 @@ func (t *target) checkPosition(ctx context.Context, q querier, response *applier
 	}
 	r, err := readRelation(ctx, q, t.position.schema, t.position.name)
 	if errors.Is(err, errNoRelation) {
-		var may bool
-		err := q.QueryRow(ctx, `SELECT coalesce(bool_or(has_schema_privilege(n.oid, 'CREATE') AND has_schema_privilege(n.oid, 'USAGE')), false)
-FROM pg_catalog.pg_namespace n WHERE n.nspname = CASE WHEN $1::text = '' THEN current_schema() ELSE $1 END`,
-			t.position.schema).Scan(&may)
+		may, err := mayCreate(ctx, q, t.position.schema)
 		if err != nil {
 			return err
+		}
+		if may {
+			response.Plan = append(response.Plan, &applierv1.Statement{Text: t.position.create})
 		}
 		if !may {
 			add(fmt.Sprintf("the position table %s does not exist and user %s may not create it", t.position.quoted, t.user),

@@ -61,7 +61,7 @@ func TestOutputsThatDoNotFit(t *testing.T) {
 		{"one of two names", output("Other.Mixed", "*Id", "Id2"), "output[0].with.mapping[1]", "Id2 column does not exist in Other.Mixed table", ""},
 		{"twice", output("people", "*id", "name", "NAME"), "output[0].with.mapping[2]", "column Name of table people is written twice", "keep one"},
 		{"generated", output("people", "*id", "twice"), "output[0].with.mapping[1]", "is computed by the server", "leave it out"},
-		{"identity always", output("people", "*id", "no"), "output[0].with.mapping[1]", "is computed by the server", "leave it out"},
+		{"identity always", output("people", "*id", "no"), "output[0].with.mapping[1]", "is numbered by the server", "allow_generated"},
 		{"no unique index", output("people", "*name"), "output[0]", "no unique index on exactly Name", `CREATE UNIQUE INDEX ON "public"."people" ("Name");`},
 		{"part of a unique index", output("people", "*region"), "output[0]", "no unique index on exactly region", "CREATE UNIQUE INDEX"},
 		{"deferrable", output("people", "*late"), "output[0]", "no unique index on exactly late", "CREATE UNIQUE INDEX"},

@@ -14,9 +14,10 @@
 //   - Casts have no length: a value too long for its column is an error of the server too, never cut.
 //
 // Files: connect.go makes the pool from a connection's attributes (spec 2.3), catalogue.go reads tables, types.go maps
-// types (spec 10.3), table.go binds outputs, position.go keeps the position table (design D4), transaction.go is the
-// unit of commit, write.go the statements, array.go their parameters, errors.go the classes of SQLSTATE (design D9),
-// check.go what validate says.
+// types (spec 10.3), table.go binds outputs, position.go keeps the position table (design D4), rowindex.go the row index
+// (D8), transaction.go is the unit of commit, write.go and history.go the statements, array.go their parameters,
+// errors.go the classes of SQLSTATE (design D9), check.go what validate says, create.go makes tables, rehearse.go is for
+// previews.
 package postgres
 
 import (
@@ -67,6 +68,7 @@ func (Dialect) Connect(ctx context.Context, conn *pipelinev1.Connection, setting
 		statementTimeout: o.statementTimeout,
 		rowsPerStatement: int(settings.GetWriteBatchSize()),
 		position:         newPositionTable(settings.GetPositionTable()),
+		rows:             newRowTable(settings.GetRowTable()),
 	}
 	if t.rowsPerStatement == 0 {
 		t.rowsPerStatement = defaultRows
@@ -83,6 +85,7 @@ type target struct {
 	statementTimeout time.Duration
 	rowsPerStatement int
 	position         positionTable
+	rows             rowTable
 	creating         sync.Mutex // lanes that open together create the position table once
 }
 

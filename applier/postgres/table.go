@@ -29,6 +29,7 @@ type bound struct {
 	names      []string   // quoted
 	casts      [][]string // to the server's type, where its text travels
 	arrays     []arrayType
+	closes     closes   // of TYPE2
 	statements sync.Map // by verb and columns: *sqlText
 }
 
@@ -84,7 +85,7 @@ func (t *target) bind(ctx context.Context, q querier, w *pipelinev1.RelationalWr
 	native := &bound{relation: r}
 	var findings []finding
 	for i, c := range w.GetColumns() {
-		f, at := r.fit(c, native.columns)
+		f, at := r.fit(c, native.columns, w.GetAllowGenerated())
 		if f != nil {
 			findings = append(findings, *f)
 			continue
@@ -102,8 +103,11 @@ func (t *target) bind(ctx context.Context, q querier, w *pipelinev1.RelationalWr
 		}
 	}
 	if len(findings) == 0 {
-		findings = r.checkKeys(table)
+		findings = r.checkKeys(table, w)
 	}
+	var wrong []finding
+	native.closes, wrong = r.history(w)
+	findings = append(findings, wrong...)
 	complete := len(findings) == 0
 	findings = append(findings, t.missingGrants(r)...)
 	if !complete {
@@ -117,7 +121,7 @@ func (t *target) bind(ctx context.Context, q querier, w *pipelinev1.RelationalWr
 var notTables = map[string]string{"v": "view", "m": "materialized view", "f": "foreign table"}
 
 // fit finds the column of an output's column, or says what is wrong with it.
-func (r *relation) fit(c *pipelinev1.OutputColumn, taken []int) (*finding, int) {
+func (r *relation) fit(c *pipelinev1.OutputColumn, taken []int, allowed bool) (*finding, int) {
 	at, ok := r.find(c.GetColumn())
 	switch {
 	case !ok:
@@ -132,7 +136,13 @@ func (r *relation) fit(c *pipelinev1.OutputColumn, taken []int) (*finding, int) 
 			message: fmt.Sprintf("column %s of table %s is written twice", r.columns[at].name, r.label()),
 			fix:     "keep one of the two in keys and mapping",
 		}, 0
-	case r.columns[at].computed():
+	case r.columns[at].always && !allowed:
+		return &finding{
+			path:    c.GetPath(),
+			message: fmt.Sprintf("column %s of table %s is numbered by the server", r.columns[at].name, r.label()),
+			fix:     "leave it out of keys and mapping, or write allow_generated: true",
+		}, 0
+	case r.columns[at].generated:
 		return &finding{
 			path:    c.GetPath(),
 			message: fmt.Sprintf("column %s of table %s is computed by the server and takes no value", r.columns[at].name, r.label()),
@@ -143,7 +153,10 @@ func (r *relation) fit(c *pipelinev1.OutputColumn, taken []int) (*finding, int) 
 }
 
 // checkKeys looks for the unique index that ON CONFLICT needs (spec 5.2).
-func (r *relation) checkKeys(t *applier.Table) []finding {
+func (r *relation) checkKeys(t *applier.Table, w *pipelinev1.RelationalWrite) []finding {
+	if w.GetLoadStrategy() == pipelinev1.LoadStrategy_LOAD_STRATEGY_APPEND {
+		return nil
+	}
 	if len(t.Keys) == 0 {
 		return []finding{{
 			message: fmt.Sprintf("the output to table %s has no keys; rows are updated and deleted by them", r.label()),
@@ -154,7 +167,7 @@ func (r *relation) checkKeys(t *applier.Table) []finding {
 	for _, k := range t.Keys {
 		names = append(names, t.Columns[k].Name)
 	}
-	if r.hasUnique(names) {
+	if !mirrors(w) || w.GetLoadStrategy() == pipelinev1.LoadStrategy_LOAD_STRATEGY_REPLACE || r.hasUnique(names) {
 		return nil
 	}
 	return []finding{{
@@ -217,27 +230,6 @@ func (r *relation) columnNames() string {
 		names = append(names, r.columns[i].name)
 	}
 	return strings.Join(names, ", ")
-}
-
-// createTable writes the table an output needs. Types other than text are for the user to choose.
-func createTable(w *pipelinev1.RelationalWrite) string {
-	name := quote(w.GetTable())
-	if w.GetSchema() != "" {
-		name = quote(w.GetSchema()) + "." + name
-	}
-	var columns, keys []string
-	for _, c := range w.GetColumns() {
-		text := quote(c.GetColumn()) + " text"
-		if c.GetKey() {
-			text += " NOT NULL"
-			keys = append(keys, quote(c.GetColumn()))
-		}
-		columns = append(columns, text)
-	}
-	if len(keys) > 0 {
-		columns = append(columns, "PRIMARY KEY ("+strings.Join(keys, ", ")+")")
-	}
-	return fmt.Sprintf("CREATE TABLE %s (%s);", name, strings.Join(columns, ", "))
 }
 
 // add takes a column of the relation into the output.

@@ -60,7 +60,7 @@ func (x *txn) Write(ctx context.Context, w *applier.Write) error {
 	if err == nil {
 		return nil
 	}
-	f := failed(fmt.Sprintf("%s %s", doing[w.Verb], w.Table.Name), err)
+	f := failed(fmt.Sprintf("%s %s", verbs[w.Verb], w.Table.Name), err)
 	if f.Fix == "" {
 		switch f.Code {
 		case stateNoPrivilege:
@@ -70,10 +70,6 @@ func (x *txn) Write(ctx context.Context, w *applier.Write) error {
 		}
 	}
 	return f
-}
-
-var doing = map[applier.Verb]string{
-	applier.Upsert: "writing to", applier.Delete: "deleting from", applier.Prune: "deleting from",
 }
 
 // chunk is how many of the rows go into one statement.
@@ -131,6 +127,10 @@ func (b *bound) text(w *applier.Write) (*sqlText, error) {
 		t = b.remove(w.Columns)
 	case applier.Prune:
 		t = b.prune(w.Table)
+	case applier.Insert:
+		t = b.insert(w.Columns)
+	case applier.Close:
+		t = b.shut(w.Columns)
 	default:
 		return nil, fault.Errorf(flowv1.FaultClass_FAULT_CLASS_SCHEMA, "verb %s is not known to this dialect", w.Verb)
 	}
@@ -162,12 +162,12 @@ func (t *sqlText) input(b *bound, alias string, columns []int, keep bool) (from 
 func (b *bound) upsert(table *applier.Table, columns []int) *sqlText {
 	t := &sqlText{}
 	from, values := t.input(b, "u", columns, false)
-	var names, set, keys []string
+	var set, keys []string
 	for _, i := range columns {
-		names = append(names, b.names[i])
-		if table.Columns[i].Key {
+		switch {
+		case table.Columns[i].Key:
 			keys = append(keys, b.names[i])
-		} else {
+		case !b.relation.columns[b.columns[i]].always: // the server lets a number be inserted, not changed
 			set = append(set, b.names[i]+" = excluded."+b.names[i])
 		}
 	}
@@ -175,7 +175,7 @@ func (b *bound) upsert(table *applier.Table, columns []int) *sqlText {
 	if len(set) > 0 {
 		conflict = fmt.Sprintf(" ON CONFLICT (%s) DO UPDATE SET %s", strings.Join(keys, ", "), strings.Join(set, ", "))
 	}
-	into := fmt.Sprintf("INSERT INTO %s (%s) ", b.relation.quoted(), strings.Join(names, ", "))
+	into := b.into(columns)
 	if !b.demands(columns) {
 		t.sql = into + fmt.Sprintf("SELECT %s FROM %s", strings.Join(values, ", "), from) + conflict
 		return t
@@ -185,7 +185,7 @@ func (b *bound) upsert(table *applier.Table, columns []int) *sqlText {
 		rows = append(rows, fmt.Sprintf("%s AS c%d", values[n], n))
 		if table.Columns[i].Key {
 			match = append(match, fmt.Sprintf("t.%s = r.c%d", b.names[i], n))
-		} else {
+		} else if !b.relation.columns[b.columns[i]].always {
 			assign = append(assign, fmt.Sprintf("%s = r.c%d", b.names[i], n))
 		}
 	}

@@ -48,11 +48,7 @@ func arrayOf(r typeRow) (arrayType, []string) {
 // appendArray appends the values of some rows of a column as a one-dimensional array.
 func appendArray(dst []byte, t arrayType, c *applier.Column, rows []int32) []byte {
 	start := len(dst)
-	dst = binary.BigEndian.AppendUint32(dst, 1) // dimensions
-	dst = binary.BigEndian.AppendUint32(dst, 0) // whether there are nulls, filled in below
-	dst = binary.BigEndian.AppendUint32(dst, t.elem)
-	dst = binary.BigEndian.AppendUint32(dst, uint32(len(rows)))
-	dst = binary.BigEndian.AppendUint32(dst, 1) // lower bound
+	dst = appendHead(dst, t, len(rows))
 	for _, row := range rows {
 		if c.States[row] != applier.Present {
 			dst[start+7] = 1
@@ -70,6 +66,31 @@ func appendArray(dst []byte, t arrayType, c *applier.Column, rows []int32) []byt
 		for shift := (t.width - 1) * 8; shift >= 0; shift -= 8 {
 			dst = append(dst, byte(n>>shift))
 		}
+	}
+	return dst
+}
+
+// appendHead appends what an array of so many elements begins with.
+func appendHead(dst []byte, t arrayType, count int) []byte {
+	dst = binary.BigEndian.AppendUint32(dst, 1) // dimensions
+	dst = binary.BigEndian.AppendUint32(dst, 0) // whether there are nulls, filled in when one comes
+	dst = binary.BigEndian.AppendUint32(dst, t.elem)
+	dst = binary.BigEndian.AppendUint32(dst, uint32(count))
+	return binary.BigEndian.AppendUint32(dst, 1) // lower bound
+}
+
+// appendBytes appends a list of byte strings as an array; nil is NULL.
+func appendBytes(dst []byte, list [][]byte) []byte {
+	start := len(dst)
+	dst = appendHead(dst, bytesArray, len(list))
+	for _, b := range list {
+		if b == nil {
+			dst[start+7] = 1
+			dst = append(dst, 0xff, 0xff, 0xff, 0xff)
+			continue
+		}
+		dst = binary.BigEndian.AppendUint32(dst, uint32(len(b)))
+		dst = append(dst, b...)
 	}
 	return dst
 }

@@ -59,6 +59,16 @@ func (r *relation) find(name string) (int, bool) {
 	return found, matches == 1
 }
 
+// lacks lists the names that no column has.
+func (r *relation) lacks(names []string) (missing []string) {
+	for _, name := range names {
+		if _, ok := r.find(name); !ok {
+			missing = append(missing, name)
+		}
+	}
+	return missing
+}
+
 // hasUnique tells whether an index on exactly these columns can arbitrate conflicts.
 func (r *relation) hasUnique(columns []string) bool {
 	for _, index := range r.unique {

@@ -45,13 +45,25 @@ func (t *target) Check(ctx context.Context, jobs []*pipelinev1.Job) *applierv1.C
 			if output.GetConnection() != t.name || w == nil {
 				continue
 			}
-			_, r, findings, err := t.bind(ctx, conn, w)
+			table, r, findings, err := t.bind(ctx, conn, w)
 			if err != nil {
 				return report(err)
 			}
 			if r == nil && w.GetAutoCreate() {
-				response.Plan = append(response.Plan, &applierv1.Statement{Job: job.GetName(), Output: uint32(i), Text: createTable(w)})
-				continue
+				var text string
+				if text, findings, err = t.checkCreate(ctx, conn, w); err != nil {
+					return report(err)
+				}
+				if text != "" {
+					response.Plan = append(response.Plan, &applierv1.Statement{Job: job.GetName(), Output: uint32(i), Text: text})
+				}
+			}
+			if table != nil {
+				more, err := checkClosing(ctx, conn, table, w)
+				if err != nil {
+					return report(err)
+				}
+				findings = append(findings, more...)
 			}
 			for _, f := range findings {
 				response.Problems = append(response.Problems, f.problem(job, output, t.name))
@@ -144,13 +156,7 @@ func (t *target) checkPosition(ctx context.Context, q querier, response *applier
 	if err != nil {
 		return err
 	}
-	var missing []string
-	for _, name := range positionColumns {
-		if _, ok := r.find(name); !ok {
-			missing = append(missing, name)
-		}
-	}
-	if len(missing) > 0 {
+	if missing := r.lacks(positionColumns); len(missing) > 0 {
 		add(fmt.Sprintf("table %s is not a position table: it has no %s", r.label(), strings.Join(missing, ", ")),
 			"set applier.position_table to another name")
 		return nil

@@ -67,7 +67,7 @@ func (r *rehearsal) Show(w *applier.Write, row int32) string {
 		var values, set []string
 		for _, i := range w.Columns {
 			values = append(values, shown(w, i, row))
-			if !w.Table.Columns[i].Key && !b.relation.columns[b.columns[i]].always {
+			if !w.Table.Columns[i].Key {
 				set = append(set, b.names[i]+" = excluded."+b.names[i])
 			}
 		}

@@ -1,10 +1,11 @@
 package postgres
 
 import (
+	"bytes"
 	"context"
-	"encoding/hex"
+	"encoding/binary"
+	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 
 	"slipstream/applier"
@@ -15,10 +16,9 @@ import (
 // defaultRowTable is the name where the settings give none.
 const defaultRowTable = "slipstream_row"
 
-// rowTable is the row index (design D8) and the statements on it. Keys are bytes, since Redis does not require text;
-// they travel as hexadecimal digits.
+// rowTable is the row index (design D8) and the statements on it. Keys are bytes, since Redis does not require text.
 type rowTable struct {
-	schema, name string
+	schema, name string // schema is empty for the default one
 	quoted       string
 	create       []string
 	probe        string
@@ -28,17 +28,21 @@ type rowTable struct {
 	remove       string
 }
 
-const (
-	oidTextArray = 1009
-	oidInt8Array = 1016
-)
+const oidBytesArray = 1001
 
 var (
-	ownedOIDs  = []uint32{oidText, oidText, oidText, oidText, oidTextArray, oidTextArray}
-	imageOIDs  = []uint32{oidText, oidText, oidText, oidText, oidTextArray}
-	removeOIDs = imageOIDs
-	storeOIDs  = []uint32{oidText, oidText, oidText, oidText, oidTextArray, oidTextArray, oidInt8Array, oidInt8Array, oidTextArray}
+	ownedOIDs = []uint32{oidText, oidText, oidText, oidText, oidBytesArray, oidBytesArray}
+	imageOIDs = []uint32{oidText, oidText, oidText, oidText, oidBytesArray}
+	storeOIDs = []uint32{
+		oidText, oidText, oidText, oidText, oidBytesArray, oidBytesArray, int8Array.array, int8Array.array, oidBytesArray,
+	}
+	ownedFormats = []int16{0, 0, 0, 0, 1, 1}
+	imageFormats = []int16{0, 0, 0, 0, 1}
+	storeFormats = []int16{0, 0, 0, 0, 1, 1, 1, 1, 1}
+	inBinary     = []int16{1}
 )
+
+const indexKey = `"pipeline", "job", "connection", "output"`
 
 // newRowTable makes the statements for a table named "name" or "schema.name".
 func newRowTable(name string) rowTable {
@@ -50,28 +54,26 @@ func newRowTable(name string) rowTable {
 		r.schema, r.name = schema, table
 		r.quoted = quote(schema) + "." + quote(table)
 	}
+	// Owners are looked for by a hash, which takes keys of any length; the rest of the key is seldom needed to tell them
+	// apart. Part of each page stays free, because most changes set the ID of an entry in place.
 	r.create = []string{
-		`CREATE TABLE IF NOT EXISTS ` + r.quoted + ` (
+		`CREATE TABLE ` + r.quoted + ` (
   "pipeline" text NOT NULL, "job" text NOT NULL, "connection" text NOT NULL, "output" text NOT NULL,
   "row_key" bytea NOT NULL, "redis_key" bytea NOT NULL, "last_ms" bigint NOT NULL, "last_seq" bigint NOT NULL, "before" bytea,
-  PRIMARY KEY ("pipeline", "job", "connection", "output", "row_key"));`,
-		`CREATE INDEX IF NOT EXISTS ` + quote(r.name+"_owner") + ` ON ` + r.quoted +
-			` ("pipeline", "job", "connection", "output", "redis_key");`,
+  PRIMARY KEY (` + indexKey + `, "row_key")) WITH (fillfactor = 80);`,
+		`CREATE INDEX ON ` + r.quoted + ` USING hash ("redis_key");`,
 	}
-	r.probe = `SELECT 1 FROM ` + r.quoted + ` LIMIT 0`
+	r.probe = `SELECT ` + indexKey + `, "row_key", "redis_key", "last_ms", "last_seq", "before" FROM ` + r.quoted + ` WHERE false FOR UPDATE`
 	where := ` WHERE "pipeline" = $1 AND "job" = $2 AND "connection" = $3 AND "output" = $4 AND `
-	among := func(column, parameter string) string {
-		return column + ` = ANY (ARRAY(SELECT decode(k, 'hex') FROM unnest(` + parameter + `) AS k))`
-	}
 	// Locked in the order of the rows, as every lane does, so that two lanes rarely wait for each other in a circle.
-	r.owned = `SELECT encode("row_key", 'hex'), encode("redis_key", 'hex'), "last_ms"::text, "last_seq"::text FROM ` + r.quoted +
-		where + `(` + among(`"redis_key"`, "$5") + ` OR ` + among(`"row_key"`, "$6") + `) ORDER BY "row_key" FOR UPDATE`
-	r.images = `SELECT encode("redis_key", 'hex'), encode("before", 'hex') FROM ` + r.quoted + where + among(`"redis_key"`, "$5") +
-		` AND "before" IS NOT NULL ORDER BY "last_ms", "last_seq"`
-	r.remove = `DELETE FROM ` + r.quoted + where + among(`"row_key"`, "$5")
-	r.store = `INSERT INTO ` + r.quoted + ` ("pipeline", "job", "connection", "output", "row_key", "redis_key", "last_ms", "last_seq", "before")
-SELECT $1, $2, $3, $4, decode(u.r, 'hex'), decode(u.o, 'hex'), u.m, u.s, decode(u.b, 'hex') FROM unnest($5, $6, $7, $8, $9) AS u(r, o, m, s, b)
-ON CONFLICT ("pipeline", "job", "connection", "output", "row_key") DO UPDATE SET "redis_key" = excluded."redis_key",
+	r.owned = `SELECT "row_key", "redis_key", "last_ms", "last_seq" FROM ` + r.quoted + where +
+		`("redis_key" = ANY ($5) OR "row_key" = ANY ($6)) ORDER BY "row_key" FOR UPDATE`
+	r.images = `SELECT "redis_key", "before" FROM ` + r.quoted + where +
+		`"redis_key" = ANY ($5) AND "before" IS NOT NULL ORDER BY "last_ms", "last_seq"`
+	r.remove = `DELETE FROM ` + r.quoted + where + `"row_key" = ANY ($5)`
+	r.store = `INSERT INTO ` + r.quoted + ` (` + indexKey + `, "row_key", "redis_key", "last_ms", "last_seq", "before")
+SELECT $1, $2, $3, $4, u.* FROM unnest($5, $6, $7, $8, $9) AS u
+ON CONFLICT (` + indexKey + `, "row_key") DO UPDATE SET "redis_key" = excluded."redis_key",
   "last_ms" = excluded."last_ms", "last_seq" = excluded."last_seq", "before" = excluded."before"`
 	return r
 }
@@ -83,8 +85,12 @@ func (t *target) rowGrant() string {
 	return fmt.Sprintf("GRANT SELECT, INSERT, UPDATE, DELETE ON %s TO %s;", t.rows.quoted, quote(t.user))
 }
 
-// rowFault makes a fault of an error in a statement on the row index.
+// rowFault makes a fault of an error in a statement on the row index; what is a fault already stays.
 func (t *target) rowFault(doing string, err error) error {
+	var known *fault.Error
+	if errors.As(err, &known) {
+		return known
+	}
 	f := failed(doing+" the row index "+t.rows.quoted, err)
 	switch f.Code {
 	case stateNoPrivilege:
@@ -97,8 +103,7 @@ func (t *target) rowFault(doing string, err error) error {
 	return f
 }
 
-// OpenIndex implements applier.Session. Only a missing table is created: CREATE … IF NOT EXISTS asks for the right to
-// create even where the table is there.
+// OpenIndex implements applier.Session.
 func (s *session) OpenIndex(ctx context.Context) error {
 	t := s.target
 	ctx, cancel := t.limited(ctx)
@@ -110,32 +115,37 @@ func (s *session) OpenIndex(ctx context.Context) error {
 	defer conn.Release()
 	pg := conn.Conn().PgConn()
 	_, err = exchange(ctx, pg, only(statement{sql: t.rows.probe}))
-	if !hasState(err, stateNoTable) {
-		if err != nil {
-			return t.rowFault("reading", err)
-		}
+	switch {
+	case err == nil:
 		return nil
+	case !hasState(err, stateNoTable, stateNoSchema):
+		return t.rowFault("reading", err)
 	}
 	t.creating.Lock()
 	defer t.creating.Unlock()
-	for _, text := range t.rows.create {
-		_, err := exchange(ctx, pg, only(statement{sql: text}))
-		if err == nil || hasState(err, stateDuplicateTable, stateUniqueViolation) {
-			continue
+	// One exchange is one transaction: whoever sees the table sees its index too.
+	_, err = exchange(ctx, pg, func(send func(statement) error) error {
+		for _, text := range t.rows.create {
+			if err := send(statement{sql: text}); err != nil {
+				return err
+			}
 		}
-		f := failed("creating the row index "+t.rows.quoted, err)
-		if f.Code == stateNoPrivilege || f.Code == stateNoSchema {
-			f.Class = flowv1.FaultClass_FAULT_CLASS_PERMISSION
-			return f.WithFix(t.rowDDL())
-		}
-		return f
+		return nil
+	})
+	if err == nil || hasState(err, stateDuplicateTable, stateUniqueViolation) {
+		return nil
 	}
-	return nil
+	f := failed("creating the row index "+t.rows.quoted, err)
+	if f.Code == stateNoPrivilege || f.Code == stateNoSchema {
+		f.Class = flowv1.FaultClass_FAULT_CLASS_PERMISSION
+		return f.WithFix(t.rowDDL())
+	}
+	return f
 }
 
-// outputValues are the first parameters of every statement on the row index.
-func (s *session) outputValues(output string) [][]byte {
-	return append(append([][]byte{}, s.lane[1:4]...), []byte(output)) // pipeline, job, connection
+// outputValues are the first parameters of every statement on the row index, with more behind them.
+func (s *session) outputValues(output string, more ...[]byte) [][]byte {
+	return append(append(append(make([][]byte, 0, 9), s.lane[1:4]...), []byte(output)), more...) // pipeline, job, connection
 }
 
 // Images implements applier.Session.
@@ -149,8 +159,11 @@ func (s *session) Images(ctx context.Context, output string, owners [][]byte) ([
 	}
 	defer conn.Release()
 	found := map[string][]byte{}
-	read := statement{sql: t.rows.images, values: append(s.outputValues(output), hexArray(owners)), oids: imageOIDs}
-	read.row = func(v [][]byte) { found[string(unhex(v[0]))] = unhex(v[1]) }
+	read := statement{
+		sql: t.rows.images, values: s.outputValues(output, appendBytes(nil, owners)), oids: imageOIDs, formats: imageFormats,
+		results: inBinary,
+	}
+	read.row = func(v [][]byte) { found[string(v[0])] = bytes.Clone(v[1]) }
 	if _, err := exchange(ctx, conn.Conn().PgConn(), only(read)); err != nil {
 		return nil, t.rowFault("reading", err)
 	}
@@ -161,103 +174,61 @@ func (s *session) Images(ctx context.Context, output string, owners [][]byte) ([
 	return images, nil
 }
 
-// Owned implements applier.Txn.
+// Owned implements applier.Txn. An entry that was waited for is read as it has become meanwhile, or not at all.
 func (x *txn) Owned(ctx context.Context, output string, owners, rows [][]byte) ([]applier.Entry, error) {
 	var entries []applier.Entry
-	var unreadable error
 	read := statement{
-		sql: x.session.target.rows.owned, oids: ownedOIDs,
-		values: append(x.session.outputValues(output), hexArray(owners), hexArray(rows)),
+		sql: x.session.target.rows.owned, oids: ownedOIDs, formats: ownedFormats, results: inBinary,
+		values: x.session.outputValues(output, appendBytes(nil, owners), appendBytes(nil, rows)),
 	}
 	read.row = func(v [][]byte) {
-		e := applier.Entry{Row: unhex(v[0]), Owner: unhex(v[1])}
-		var err error
-		if e.Ms, err = strconv.ParseUint(string(v[2]), 10, 64); err != nil {
-			unreadable = err
-		}
-		if e.Seq, err = strconv.ParseUint(string(v[3]), 10, 64); err != nil {
-			unreadable = err
-		}
-		entries = append(entries, e)
+		entries = append(entries, applier.Entry{
+			Row: bytes.Clone(v[0]), Owner: bytes.Clone(v[1]),
+			Ms: binary.BigEndian.Uint64(v[2]), Seq: binary.BigEndian.Uint64(v[3]),
+		})
 	}
 	if err := x.send(ctx, only(read)); err != nil {
-		return nil, x.indexFault("reading", err)
-	}
-	if unreadable != nil {
-		return nil, fault.Errorf(flowv1.FaultClass_FAULT_CLASS_SCHEMA, "reading an entry of the row index: %w", unreadable)
+		return nil, x.session.target.rowFault("reading", err)
 	}
 	return entries, nil
 }
 
-// indexFault leaves alone what send has classed already.
-func (x *txn) indexFault(doing string, err error) error {
-	if fault.Class(err) != flowv1.FaultClass_FAULT_CLASS_UNSPECIFIED {
-		return err
-	}
-	return x.session.target.rowFault(doing, err)
-}
-
 // Own implements applier.Txn.
 func (x *txn) Own(ctx context.Context, output string, entries []applier.Entry, gone [][]byte) error {
-	r, values := &x.session.target.rows, x.session.outputValues(output)
+	r := &x.session.target.rows
 	err := x.send(ctx, func(send func(statement) error) error {
 		if len(gone) > 0 {
-			if err := send(statement{sql: r.remove, values: append(values[:4:4], hexArray(gone)), oids: removeOIDs}); err != nil {
+			err := send(statement{
+				sql: r.remove, values: x.session.outputValues(output, appendBytes(nil, gone)), oids: imageOIDs, formats: imageFormats,
+			})
+			if err != nil {
 				return err
 			}
 		}
 		if len(entries) == 0 {
 			return nil
 		}
-		return send(statement{sql: r.store, values: append(values[:4:4], entryArrays(entries)...), oids: storeOIDs})
+		return send(statement{
+			sql: r.store, values: x.session.outputValues(output, entryArrays(entries)...), oids: storeOIDs, formats: storeFormats,
+		})
 	})
 	if err != nil {
-		return x.indexFault("writing", err)
+		return x.session.target.rowFault("writing", err)
 	}
 	return nil
 }
 
-// entryArrays are entries as arrays: rows, owners, both parts of the IDs, images.
+// entryArrays are entries as arrays: rows, owners, both parts of the IDs, images. An ID of 64 bits keeps them all, though
+// the server shows the highest as negative.
 func entryArrays(entries []applier.Entry) [][]byte {
-	rows, owners, images := make([][]byte, len(entries)), make([][]byte, len(entries)), make([][]byte, len(entries))
-	ms, seq := []byte{'{'}, []byte{'{'}
+	lists := make([][]byte, 3*len(entries))
+	rows, owners, images := lists[:len(entries)], lists[len(entries):2*len(entries)], lists[2*len(entries):]
+	ms, seq := appendHead(nil, int8Array, len(entries)), appendHead(nil, int8Array, len(entries))
 	for i := range entries {
 		e := &entries[i]
 		rows[i], owners[i], images[i] = e.Row, e.Owner, e.Before
-		if i > 0 {
-			ms, seq = append(ms, ','), append(seq, ',')
-		}
-		ms, seq = strconv.AppendUint(ms, e.Ms, 10), strconv.AppendUint(seq, e.Seq, 10)
+		ms = binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint32(ms, 8), e.Ms)
+		seq = binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint32(seq, 8), e.Seq)
 	}
-	return [][]byte{hexArray(rows), hexArray(owners), append(ms, '}'), append(seq, '}'), hexArray(images)}
-}
-
-// hexArray is a list of bytes as an array of texts, in hexadecimal digits; nil is NULL.
-func hexArray(list [][]byte) []byte {
-	out := []byte{'{'}
-	for i, b := range list {
-		if i > 0 {
-			out = append(out, ',')
-		}
-		if b == nil {
-			out = append(out, "NULL"...)
-			continue
-		}
-		out = append(out, '"')
-		out = hex.AppendEncode(out, b)
-		out = append(out, '"')
-	}
-	return append(out, '}')
-}
-
-// unhex is what encode(…, 'hex') made of bytes; nil is NULL.
-func unhex(text []byte) []byte {
-	if text == nil {
-		return nil
-	}
-	out := make([]byte, hex.DecodedLen(len(text)))
-	if _, err := hex.Decode(out, text); err != nil {
-		return nil // the server wrote it
-	}
-	return out
+	return [][]byte{appendBytes(nil, rows), appendBytes(nil, owners), ms, seq, appendBytes(nil, images)}
 }

@@ -24,6 +24,7 @@ type statement struct {
 	values  [][]byte
 	oids    []uint32
 	formats []int16               // none: text
+	results []int16               // formats of the rows; none: text
 	row     func(values [][]byte) // takes each row; nil: none is expected
 	tag     *pgconn.CommandTag    // where the command's tag goes; nil: nowhere
 }
@@ -38,7 +39,7 @@ func exchange(ctx context.Context, pg *pgconn.PgConn, all func(send func(stateme
 	var answers []statement // without parameters
 	unsent := 0
 	err = all(func(s statement) error {
-		p.SendQueryParams(s.sql, s.values, s.oids, s.formats, nil)
+		p.SendQueryParams(s.sql, s.values, s.oids, s.formats, s.results)
 		answers = append(answers, statement{row: s.row, tag: s.tag})
 		for _, v := range s.values {
 			unsent += len(v)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"slipstream/applier"
@@ -24,6 +25,7 @@ type sqlText struct {
 	params  []param
 	oids    []uint32
 	formats []int16
+	counts  bool // the only parameter is the number of rows
 }
 
 // param is an array parameter: a column of the output, of the rows or of those to keep.
@@ -60,16 +62,21 @@ func (x *txn) Write(ctx context.Context, w *applier.Write) error {
 	if err == nil {
 		return nil
 	}
-	f := failed(fmt.Sprintf("%s %s", verbs[w.Verb], w.Table.Name), err)
+	f := failed(fmt.Sprintf("%s %s", doing[w.Verb], w.Table.Name), err)
 	if f.Fix == "" {
 		switch f.Code {
 		case stateNoPrivilege:
-			f = f.WithFix(target.grantText(b.relation))
+			f = f.WithFix(target.grantText(b.relation, b.needs))
 		case stateNoArbiter:
 			f = f.WithFix(b.relation.createIndex(w.Table))
 		}
 	}
 	return f
+}
+
+var doing = map[applier.Verb]string{
+	applier.Upsert: "writing to", applier.Delete: "deleting from", applier.Prune: "deleting from",
+	applier.Insert: "inserting into", applier.Close: "closing rows of",
 }
 
 // chunk is how many of the rows go into one statement.
@@ -90,6 +97,9 @@ func chunk(w *applier.Write, rows []int32, most int) int {
 
 // encode makes the statement for some rows. Its parameters are valid until the next call.
 func (s *session) encode(t *sqlText, w *applier.Write, rows []int32) statement {
+	if t.counts {
+		return statement{sql: t.sql, values: [][]byte{strconv.AppendInt(nil, int64(len(rows)), 10)}, oids: t.oids}
+	}
 	s.buffer = s.buffer[:0]
 	s.ends = s.ends[:0]
 	for _, p := range t.params {
@@ -167,7 +177,7 @@ func (b *bound) upsert(table *applier.Table, columns []int) *sqlText {
 		switch {
 		case table.Columns[i].Key:
 			keys = append(keys, b.names[i])
-		case !b.relation.columns[b.columns[i]].always: // the server lets a number be inserted, not changed
+		default:
 			set = append(set, b.names[i]+" = excluded."+b.names[i])
 		}
 	}
@@ -185,7 +195,7 @@ func (b *bound) upsert(table *applier.Table, columns []int) *sqlText {
 		rows = append(rows, fmt.Sprintf("%s AS c%d", values[n], n))
 		if table.Columns[i].Key {
 			match = append(match, fmt.Sprintf("t.%s = r.c%d", b.names[i], n))
-		} else if !b.relation.columns[b.columns[i]].always {
+		} else {
 			assign = append(assign, fmt.Sprintf("%s = r.c%d", b.names[i], n))
 		}
 	}

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	pipelinev1 "slipstream/proto/slipstream/pipeline/v1"
@@ -67,5 +68,29 @@ func (d *description) compareHistory(w *pipelinev1.RelationalWrite) []finding {
 			})
 		}
 	}
-	return found
+	return append(found, d.oneVersion(w)...)
+}
+
+// oneVersion finds unique indexes that let no second version of a row in: those on keys alone, none of which closing
+// changes.
+func (d *description) oneVersion(w *pipelinev1.RelationalWrite) []finding {
+	free := map[string]bool{} // keys that closing leaves alone
+	for _, c := range w.GetColumns() {
+		free[strings.ToLower(c.GetColumn())] = c.GetKey()
+	}
+	for _, m := range w.GetInactiveRecordMapping() {
+		free[strings.ToLower(closed(m))] = false
+	}
+	for _, index := range d.uniques {
+		if slices.ContainsFunc(index, func(name string) bool { return !free[name] }) {
+			continue
+		}
+		return []finding{{
+			severity: pipelinev1.Severity_SEVERITY_ERROR,
+			message: fmt.Sprintf("load_strategy TYPE2 keeps several rows a key, and table %s has a unique index on %s",
+				d.name, strings.Join(index, ", ")),
+			fix: "make the table without it, or with a partial index on active rows: CREATE UNIQUE INDEX … WHERE <active_record_indicator>;",
+		}}
+	}
+	return nil
 }

@@ -4,6 +4,8 @@
 // 	protoc        (unknown)
 // source: slipstream/pipeline/v1/block.proto
 
+// Package slipstream.pipeline.v1 is a pipeline as the services know it; here: transformations and what they remember.
+
 package pipelinev1
 
 import (

@@ -4,6 +4,8 @@
 // 	protoc        (unknown)
 // source: slipstream/pipeline/v1/expression.proto
 
+// Package slipstream.pipeline.v1 is a pipeline as the services know it; here: expressions and their languages.
+
 package pipelinev1
 
 import (

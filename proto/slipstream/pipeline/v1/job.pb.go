@@ -4,6 +4,8 @@
 // 	protoc        (unknown)
 // source: slipstream/pipeline/v1/job.proto
 
+// Package slipstream.pipeline.v1 is a pipeline as the services know it; here: jobs and their sources.
+
 package pipelinev1
 
 import (

@@ -4,6 +4,8 @@
 // 	protoc        (unknown)
 // source: slipstream/pipeline/v1/output.proto
 
+// Package slipstream.pipeline.v1 is a pipeline as the services know it; here: outputs and what they write.
+
 package pipelinev1
 
 import (

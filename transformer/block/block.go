@@ -24,6 +24,7 @@ import (
 
 	"slipstream/transformer/expression"
 	"slipstream/transformer/finding"
+	"slipstream/transformer/path"
 )
 
 // Chain is the compiled blocks of a job, immutable.
@@ -38,6 +39,10 @@ type step struct {
 // block changes a record in place. It reports false to drop it.
 type block interface {
 	apply(r *expression.Runner, record *Record) (keep bool, err error)
+	// known carries along what follows from the Redis key alone.
+	known(k *Knowledge)
+	// mentions lists the paths it looks at.
+	mentions() []path.Path
 }
 
 // Failure says that a block rejects a record.
@@ -55,10 +60,19 @@ func (f *Failure) Unwrap() error { return f.Err }
 
 // Apply runs the blocks. It reports whether the record was kept; the error is a *Failure.
 func (c Chain) Apply(r *expression.Runner, record *Record) (kept bool, err error) {
+	return c.Watch(r, record, nil)
+}
+
+// Watch runs the blocks and tells watch, where it is not nil, of each that has run: its name, and whether it kept the
+// record, which must not be changed.
+func (c Chain) Watch(r *expression.Runner, record *Record, watch func(block string, kept bool)) (kept bool, err error) {
 	for _, s := range c {
 		keep, err := s.apply(r, record)
 		if err != nil {
 			return false, &Failure{Block: s.name, Err: err}
+		}
+		if watch != nil {
+			watch(s.name, keep)
 		}
 		if !keep {
 			return false, nil

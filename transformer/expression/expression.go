@@ -27,14 +27,18 @@ type Expression struct {
 	jmes  *jmespath.Expression
 	sql   *sqlexpr.Expression
 	draws bool
+	timed bool
 }
 
 // drawing finds the functions whose results come from the seed.
 var drawing = regexp.MustCompile(`(?i)\b(uuid|random|randomblob)\s*\(`)
 
+// timed finds what gives the time of the evaluation.
+var timed = regexp.MustCompile(`(?i)\b(time_delta_\w+|current_(date|time|timestamp))\b|['"]now['"]|\b(date|time|datetime|julianday|unixepoch)\s*\(\s*\)`)
+
 // Compile compiles an expression. In partial records after is an alias of the root (A3).
 func Compile(e *pipelinev1.Expression, partial bool) (*Expression, error) {
-	compiled := &Expression{draws: drawing.MatchString(e.GetText())}
+	compiled := &Expression{draws: drawing.MatchString(e.GetText()), timed: timed.MatchString(e.GetText())}
 	var err error
 	switch e.GetLanguage() {
 	case pipelinev1.Language_LANGUAGE_JMESPATH:
@@ -60,6 +64,9 @@ func Compile(e *pipelinev1.Expression, partial bool) (*Expression, error) {
 
 // Draws tells whether results depend on the seed of the environment.
 func (e *Expression) Draws() bool { return e.draws }
+
+// Volatile tells whether the same record may give another result at another time or on another change.
+func (e *Expression) Volatile() bool { return e.draws || e.timed }
 
 // References lists the paths of the record the expression looks at; the empty path is the whole record.
 func (e *Expression) References() []path.Path {

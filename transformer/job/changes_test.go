@@ -125,6 +125,7 @@ func rowsOf(p *Program, rows *applierv1.RowBatch) (lines []string) {
 				}
 			}
 			line := strings.ToLower(strings.TrimPrefix(op.String(), "ROW_OP_")) + " " + string(record.Encode(object))
+			line += ownerOf(t, i)
 			if t.Output > 0 {
 				line = fmt.Sprintf("%d:%s", t.Output, line)
 			}
@@ -132,6 +133,28 @@ func rowsOf(p *Program, rows *applierv1.RowBatch) (lines []string) {
 		}
 	}
 	return lines
+}
+
+// ownerOf shows what the row index gets of a row: " @key", "!" where it is guarded, and the image it carries.
+func ownerOf(t *applierv1.Rows, i int) string {
+	if t.Owners == nil {
+		return ""
+	}
+	at := func(c *applierv1.Column) string {
+		start := uint32(0)
+		if i > 0 {
+			start = c.Ends[i-1]
+		}
+		return string(c.Text[start:c.Ends[i]])
+	}
+	owner := " @" + at(t.Owners)
+	if len(t.Guards) > 0 && t.Guards[i] != 0 {
+		owner += fmt.Sprintf("!%d-%d", t.IdMs[i], t.IdSeq[i])
+	}
+	if t.Before != nil && at(t.Before) != "" {
+		owner += " " + at(t.Before)
+	}
+	return owner
 }
 
 func columnNames(p *Program, output uint32) []string {

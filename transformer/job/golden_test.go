@@ -160,11 +160,15 @@ func (g *golden) checkRows(t *testing.T, how string, got []string) {
 	var want []string
 	for _, line := range g.Rows {
 		op, text, _ := strings.Cut(line, " ")
+		text, owner, owned := strings.Cut(text, " @")
+		if owned {
+			owner = " @" + owner
+		}
 		value, err := record.Decode([]byte(text))
 		if err != nil {
 			t.Fatalf("expected row %q: %v", line, err)
 		}
-		want = append(want, op+" "+string(record.Encode(value)))
+		want = append(want, op+" "+string(record.Encode(value))+owner)
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("%s: rows\n%s\nwant\n%s", how, strings.Join(got, "\n"), strings.Join(want, "\n"))

@@ -16,6 +16,8 @@ type jobFile struct {
 		Expression string            `yaml:"expression"`
 		Fields     map[string]uint32 `yaml:"fields"`
 	} `yaml:"keys"`
+	BeforeImage string `yaml:"before_image"`
+
 	Transform []usesWith     `yaml:"transform"`
 	Output    []usesWith     `yaml:"output"`
 	Write     map[string]any `yaml:"write"` // short for one relational.write to connection pg, table t
@@ -34,6 +36,7 @@ func (f *jobFile) compile() *pipelinev1.Job {
 	if f.Keys != nil {
 		j.Source.Keys = &pipelinev1.KeyFields{Delimiter: f.Keys.Delimiter, Expression: f.Keys.Expression, Fields: f.Keys.Fields}
 	}
+	j.BeforeImage = pipelinev1.BeforeImage(pipelinev1.BeforeImage_value["BEFORE_IMAGE_"+strings.ToUpper(f.BeforeImage)])
 	for i, b := range f.Transform {
 		block := blockOf(b)
 		block.Path = fmt.Sprintf("transform[%d]", i)
@@ -141,6 +144,10 @@ func writerOf(with map[string]any, at string) *pipelinev1.RelationalWrite {
 	w := &pipelinev1.RelationalWrite{
 		Schema: str(with["schema"]), Table: "t", OpcodeField: str(with["opcode_field"]),
 		LoadStrategy: pipelinev1.LoadStrategy(pipelinev1.LoadStrategy_value["LOAD_STRATEGY_"+str(with["load_strategy"])]),
+	}
+	w.RowIndex, _ = with["row_index"].(bool)
+	if with["on_filtered"] == "delete" {
+		w.OnFiltered = pipelinev1.OnFiltered_ON_FILTERED_DELETE
 	}
 	if with["table"] != nil {
 		w.Table = str(with["table"])

@@ -22,6 +22,9 @@ type Lane struct {
 	// Of the batch at hand, kept for their memory: the plan of each output (row) for each shape (column), the last for
 	// deletes.
 	plans [][]plan
+	// Of previews: who looks on, and is told of each change before it is.
+	watch watcher
+	each  func(change uint32)
 	hash  row.Hash
 	names shapeNames
 
@@ -57,12 +60,18 @@ func (l *Lane) Run(b *changev1.Batch) *Result {
 		}
 	}
 	for i, c := range b.GetChanges() {
+		if l.each != nil {
+			l.each(uint32(i))
+		}
 		if err := check(b, c); err != nil {
 			r.opcodes[i] = rejected
 			r.reject(uint32(i), nil, nil, "", &row.Error{Class: row.Validation, Err: err})
 			continue
 		}
 		l.hash.Cut = l.program.keys.cut(l.hash.Cut[:0], c.GetKey())
+		if l.program.indexed {
+			r.own(c)
+		}
 		if l.program.planned && len(c.GetBefore()) == 0 &&
 			(c.GetType() == changev1.ValueType_VALUE_TYPE_HASH || c.GetOp() == changev1.Op_OP_DELETE) {
 			l.direct(r, uint32(i), c)
@@ -107,7 +116,7 @@ func (l *Lane) plan(output int, b *changev1.Batch, c *changev1.Change) row.Plan 
 
 // transform makes the record of a change, runs the blocks, and writes the rows.
 func (l *Lane) transform(r *Result, i uint32, c *changev1.Change) {
-	rec, kept, failure := l.record(r.batch, c, l.names)
+	rec, kept, failure := l.watched(r.batch, c, l.names, l.watch)
 	switch {
 	case failure != nil:
 		r.opcodes[i] = rejected
@@ -115,6 +124,9 @@ func (l *Lane) transform(r *Result, i uint32, c *changev1.Change) {
 		return
 	case !kept:
 		r.opcodes[i] = filtered
+		if l.program.unfilters {
+			l.unfilter(r, i, c)
+		}
 		return
 	}
 	op := l.program.opcode(rec, c)
@@ -126,13 +138,42 @@ func (l *Lane) transform(r *Result, i uint32, c *changev1.Change) {
 	}
 }
 
+// unfilter deletes the rows of a record that a filter dropped, where an output asks for it (A8): by its owner, or as the
+// delete of the key would. What that does not find was not written from the Redis key, or is not there.
+func (l *Lane) unfilter(r *Result, i uint32, c *changev1.Change) {
+	for _, t := range r.tables {
+		switch o := t.Output(); {
+		case !o.RemovesFiltered():
+		case o.Indexed():
+			t.Disown(i)
+		default:
+			gone := &changev1.Change{
+				Id: c.GetId(), Side: c.GetSide(), Key: c.GetKey(), Op: changev1.Op_OP_DELETE, Command: c.GetCommand(), TsMs: c.GetTsMs(), Db: c.GetDb(),
+			}
+			if rec, kept, failure := l.record(r.batch, gone, nil); failure == nil && kept {
+				_ = t.Add(&l.runner, rec, "d", i) // without its key nothing is deleted (G7)
+			}
+		}
+	}
+}
+
 // record builds and transforms the record of a change. Its key fields must have been cut.
 func (l *Lane) record(b *changev1.Batch, c *changev1.Change, names shapeNames) (rec *block.Record, kept bool, failed *row.Error) {
+	return l.watched(b, c, names, nil)
+}
+
+// watched is record with somebody who looks on.
+func (l *Lane) watched(b *changev1.Batch, c *changev1.Change, names shapeNames, watch watcher) (rec *block.Record, kept bool, failed *row.Error) {
 	rec, err := l.program.build(b, c, names, l.hash.Cut)
 	if err != nil {
 		return nil, false, &row.Error{Class: row.Validation, Err: err}
 	}
-	if kept, err = l.program.chain.Apply(&l.runner, rec); err == nil {
+	var look func(string, bool)
+	if watch != nil {
+		watch.begin(rec)
+		look = func(name string, kept bool) { watch.block(rec, name, kept) }
+	}
+	if kept, err = l.program.chain.Watch(&l.runner, rec, look); err == nil {
 		return rec, kept, nil
 	}
 	failed = &row.Error{Class: row.Transform, Err: err}

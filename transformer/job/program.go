@@ -19,6 +19,7 @@ package job
 
 import (
 	pipelinev1 "slipstream/proto/slipstream/pipeline/v1"
+	transformerv1 "slipstream/proto/slipstream/transformer/v1"
 
 	"slipstream/transformer/block"
 	"slipstream/transformer/finding"
@@ -32,9 +33,18 @@ type Program struct {
 	keys    *keyFields
 	chain   block.Chain
 	outputs []*row.Output
+	// analyses tell how the rows of each output of the job are found again.
+	analyses []*transformerv1.OutputAnalysis
 	// planned: hashes need no record.
 	planned bool
+	// images: records have before (before_image: full), and which output keeps it; -1: none on this connection.
+	images int
+	// indexed and unfilters tell whether any output keeps a row index, or deletes the rows of records a filter drops.
+	indexed, unfilters bool
 }
+
+// Images is the output that keeps before images on the program's connection, where the job has them.
+func (p *Program) Images() (output uint32, ok bool) { return uint32(max(p.images, 0)), p.images >= 0 }
 
 // Compile compiles the outputs of a job that write to a connection. It returns every problem of the whole job; the
 // program is nil if one of them is an error.
@@ -42,12 +52,20 @@ func Compile(job *pipelinev1.Job, connection string) (*Program, []*pipelinev1.Pr
 	found := finding.NewList(job.GetName())
 	all := compile(job, found)
 	p := *all
-	p.outputs = nil
+	p.outputs, p.images = nil, -1
+	full := job.GetBeforeImage() == pipelinev1.BeforeImage_BEFORE_IMAGE_FULL
 	for _, o := range all.outputs {
-		if o.Connection == connection {
-			p.outputs = append(p.outputs, o)
-			p.planned = p.planned && o.Planned()
+		if o.Connection != connection {
+			continue
 		}
+		if full && o.Indexed() && p.images < 0 {
+			p.images = int(o.Index)
+			o.KeepImages()
+		}
+		p.outputs = append(p.outputs, o)
+		p.planned = p.planned && o.Planned() && p.images < 0
+		p.indexed = p.indexed || o.Indexed()
+		p.unfilters = p.unfilters || o.RemovesFiltered()
 	}
 	if len(p.outputs) == 0 && !found.Failed() {
 		found.Error("output", "name the connection in an output of the job", "no output writes to connection %q", connection)
@@ -58,13 +76,17 @@ func Compile(job *pipelinev1.Job, connection string) (*Program, []*pipelinev1.Pr
 	return &p, found.Problems()
 }
 
-// Check returns every problem of a job.
-func Check(job *pipelinev1.Job) []*pipelinev1.Problem {
+// Check returns every problem of a job and, where it has no error, what its outputs need to find their rows.
+func Check(job *pipelinev1.Job) ([]*pipelinev1.Problem, []*transformerv1.OutputAnalysis) {
 	found := finding.NewList(job.GetName())
-	if all := compile(job, found); len(all.outputs) == 0 && !found.Failed() {
+	all := compile(job, found)
+	if len(all.outputs) == 0 && !found.Failed() {
 		found.Error("output", "add an output with uses: relational.write", "the job writes nowhere")
 	}
-	return found.Problems()
+	if found.Failed() {
+		return found.Problems(), nil
+	}
+	return found.Problems(), all.analyses
 }
 
 func compile(job *pipelinev1.Job, found *finding.List) *Program {
@@ -80,5 +102,21 @@ func compile(job *pipelinev1.Job, found *finding.List) *Program {
 			p.outputs = append(p.outputs, o)
 		}
 	}
+	if !found.Failed() {
+		p.analyse(job, found)
+	}
 	return p
+}
+
+// analyse looks how the rows of each output can be found again.
+func (p *Program) analyse(job *pipelinev1.Job, found *finding.List) {
+	known := block.NewKnowledge(p.full, p.keys.names)
+	p.chain.Known(known)
+	mentions := p.full && p.chain.Mentions(block.Before)
+	for _, o := range p.outputs {
+		a := o.Analyse(known)
+		a.MentionsBefore = a.MentionsBefore || mentions
+		o.Warn(a, job, found)
+		p.analyses = append(p.analyses, a)
+	}
 }

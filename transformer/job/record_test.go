@@ -153,14 +153,14 @@ func TestKeyFields(t *testing.T) {
 }
 
 func TestCheck(t *testing.T) {
-	if problems := Check(&pipelinev1.Job{Name: "j"}); len(problems) != 1 || problems[0].Path != "output" {
+	if problems, _ := Check(&pipelinev1.Job{Name: "j"}); len(problems) != 1 || problems[0].Path != "output" {
 		t.Errorf("a job without outputs: %v", problems)
 	}
 	f := jobFile{Output: []usesWith{
 		{writerName, map[string]any{"keys": []any{map[string]any{"id": map[string]any{"value": 1}}}}},
 		{writerName, map[string]any{"connection": "other", "table": "", "keys": []any{map[string]any{"id": map[string]any{"value": 1}}}}},
 	}}
-	if problems := Check(f.compile()); len(problems) != 1 || problems[0].Path != "output[1].with.table" {
+	if problems, _ := Check(f.compile()); len(problems) != 1 || problems[0].Path != "output[1].with.table" {
 		t.Errorf("outputs of all connections are checked: %v", problems)
 	}
 }

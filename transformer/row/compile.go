@@ -29,16 +29,16 @@ func Compile(job *pipelinev1.Job, index int, found *finding.List) *Output {
 		return nil
 	}
 	o := &Output{
-		Index: uint32(index), Writer: writer, Connection: x.GetConnection(), Table: w.GetTable(), name: at + " " + writer,
+		Index: uint32(index), Writer: writer, Connection: x.GetConnection(), Table: w.GetTable(), name: at + " " + writer, at: at + ".with",
 		full:     job.GetRowFormat() == pipelinev1.RowFormat_ROW_FORMAT_FULL,
-		strategy: w.GetLoadStrategy(),
+		strategy: w.GetLoadStrategy(), indexed: w.GetRowIndex(),
+		unfilter: w.GetOnFiltered() == pipelinev1.OnFiltered_ON_FILTERED_DELETE,
 	}
 	if w.GetSchema() != "" {
 		o.Table = w.GetSchema() + "." + w.GetTable()
 	}
 	c := compiler{o, found, at + ".with"}
 	c.writer(w)
-	c.underivable(job)
 	return o
 }
 

@@ -1,68 +1,122 @@
 package row
 
 import (
+	"slices"
+
 	pipelinev1 "slipstream/proto/slipstream/pipeline/v1"
+	transformerv1 "slipstream/proto/slipstream/transformer/v1"
 
 	"slipstream/transformer/block"
+	"slipstream/transformer/finding"
 	"slipstream/transformer/path"
 )
 
-// underivable warns of key columns that nothing gives on a delete (spec 1.6 A4, 3.7): what is neither cut from the Redis
-// key nor made by a block is on no record of a deleted key, and the delete will be a dead letter.
-func (c *compiler) underivable(job *pipelinev1.Job) {
-	if c.strategy == pipelinev1.LoadStrategy_LOAD_STRATEGY_APPEND && !c.history {
-		return
-	}
-	sync := c.foreach != nil && c.foreach.sync
-	if c.foreach != nil && !sync {
-		c.found.Warning(c.at+".foreach", "take a key column from the parent record and set foreach_sync",
-			"rows of deleted keys and of elements that go away stay in %s", c.Table)
-		return
-	}
-	for _, x := range c.columns {
-		if !x.key || sync && !x.parent || x.from != fromField || len(x.field) == 0 || c.derivable(job, x.field) {
+// Analyse says how the rows of the output can be found again when their key is deleted or its value has changed: by what
+// the Redis key tells, which known is at the end of the job's blocks, or by a row index (design D8).
+func (o *Output) Analyse(known *block.Knowledge) *transformerv1.OutputAnalysis {
+	a := &transformerv1.OutputAnalysis{Output: o.Index, Derivable: true, Indexable: o.mirrors(), MentionsBefore: o.mentions(block.Before)}
+	parents := 0
+	for i := range o.columns {
+		x := &o.columns[i]
+		if !x.key {
 			continue
 		}
-		name := x.field[len(x.field)-1]
-		c.found.Warning(x.place, "cut it from the key: source.keys with fields: {"+name+": <index>}",
-			"key column %s does not come from the Redis key, so a deleted key cannot find its row", x.name)
+		if o.foreach != nil {
+			if !x.parent {
+				continue // found by the parent's columns
+			}
+			parents++
+		}
+		if !o.derives(x, known) {
+			a.Derivable = false
+			a.Underivable = append(a.Underivable, x.name)
+		}
 	}
+	if o.foreach != nil && parents == 0 { // nothing but the elements says whose the rows are
+		a.Derivable = false
+		for i := range o.columns {
+			if o.columns[i].key {
+				a.Underivable = append(a.Underivable, o.columns[i].name)
+			}
+		}
+	}
+	if o.foreach != nil && parents > 0 && !o.foreach.sync { // the job does not want its rows looked after
+		a.Derivable, a.Underivable = true, nil
+	}
+	return a
 }
 
-// derivable tells whether a field may be on the record of a delete.
-func (c *compiler) derivable(job *pipelinev1.Job, field path.Path) bool {
-	if c.full {
-		switch {
-		case field[0] != block.After:
-			return true
-		case len(field) == 1:
-			return false
-		}
-		field = field[1:]
+// mirrors tells whether the output keeps one row a key.
+func (o *Output) mirrors() bool {
+	switch o.strategy {
+	case pipelinev1.LoadStrategy_LOAD_STRATEGY_APPEND, pipelinev1.LoadStrategy_LOAD_STRATEGY_TYPE2:
+		return false
 	}
-	if _, cut := job.GetSource().GetKeys().GetFields()[field[0]]; cut {
+	return true
+}
+
+// derives tells whether the value of a column follows from the Redis key alone.
+func (o *Output) derives(x *column, known *block.Knowledge) bool {
+	switch x.from {
+	case fromConstant:
 		return true
+	case fromExpression:
+		return known.Computes(x.expression)
 	}
-	for _, b := range job.GetTransform() {
-		if b.GetMap() != nil {
-			return true
-		}
-		var made []string
-		for _, f := range b.GetAddField().GetFields() {
-			made = append(made, f.GetField())
-		}
-		for _, f := range b.GetRenameField().GetFields() {
-			made = append(made, f.GetToField())
-		}
-		for _, text := range made {
-			p, err := path.Parse(text)
-			if err == nil && len(p) > 1 && p[0] == block.After {
-				p = p[1:]
-			}
-			if err == nil && p[0] == field[0] {
+	return !x.element && len(x.field) > 0 && known.Has(x.field)
+}
+
+// mentions tells whether a column or the foreach of a full-format output looks at a member of the record.
+func (o *Output) mentions(member string) bool {
+	if !o.full {
+		return false
+	}
+	starts := func(paths []path.Path) bool {
+		for _, p := range paths {
+			if len(p) == 0 || p[0] == member {
 				return true
 			}
 		}
+		return false
+	}
+	if o.foreach != nil && o.foreach.expression != nil && starts(o.foreach.expression.References()) {
+		return true
+	}
+	for i := range o.columns {
+		x := &o.columns[i]
+		if x.expression != nil && starts(x.expression.References()) || x.from == fromField && !x.element && starts([]path.Path{x.field}) {
+			return true
+		}
 	}
 	return false
+}
+
+// Warn tells of rows that nothing will find again, where the job keeps no row index for them (spec 1.6 A4, 3.7).
+func (o *Output) Warn(a *transformerv1.OutputAnalysis, job *pipelinev1.Job, found *finding.List) {
+	indexed := a.Indexable && job.GetBeforeImage() != pipelinev1.BeforeImage_BEFORE_IMAGE_NONE
+	if a.Derivable && (o.foreach == nil || o.foreach.sync) || indexed && !a.Derivable {
+		return
+	}
+	if o.strategy == pipelinev1.LoadStrategy_LOAD_STRATEGY_APPEND && !o.history {
+		return
+	}
+	if o.foreach != nil && !o.foreach.sync {
+		found.Warning(o.at+".foreach", "take a key column from the parent record and set foreach_sync",
+			"rows of deleted keys and of elements that go away stay in %s", o.Table)
+		return
+	}
+	for i := range o.columns {
+		x := &o.columns[i]
+		if !x.key || o.foreach != nil && !x.parent || !slices.Contains(a.Underivable, x.name) {
+			continue
+		}
+		fix := "cut it from the key with source.keys, or remove before_image: none"
+		if x.from == fromField && len(x.field) > 0 {
+			fix = "cut it from the key: source.keys with fields: {" + x.field[len(x.field)-1] + ": <index>}"
+			if a.Indexable {
+				fix += "; or remove before_image: none"
+			}
+		}
+		found.Warning(x.place, fix, "key column %s does not come from the Redis key, so a deleted key cannot find its row", x.name)
+	}
 }

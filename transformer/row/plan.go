@@ -105,6 +105,10 @@ func (t *Table) AddHash(plan Plan, h *Hash) *Error {
 	if err != nil || op == applierv1.RowOp_ROW_OP_UNSPECIFIED {
 		return err
 	}
+	if op == applierv1.RowOp_ROW_OP_DELETE_OWNED {
+		t.Disown(h.Index)
+		return nil
+	}
 	m := t.mark()
 	t.begin(op, h.Index)
 	only := keysOnly(op)

@@ -51,10 +51,14 @@ func (s *subject) add() *Error {
 	if err != nil || op == applierv1.RowOp_ROW_OP_UNSPECIFIED {
 		return err
 	}
+	if op == applierv1.RowOp_ROW_OP_DELETE_OWNED {
+		s.Disown(s.change)
+		return nil
+	}
 	if o.foreach == nil {
 		return s.row(op)
 	}
-	if o.foreach.sync && (op == applierv1.RowOp_ROW_OP_DELETE || op == applierv1.RowOp_ROW_OP_UPSERT ||
+	if !o.indexed && o.foreach.sync && (op == applierv1.RowOp_ROW_OP_DELETE || op == applierv1.RowOp_ROW_OP_UPSERT ||
 		op == applierv1.RowOp_ROW_OP_REPLACE) {
 		if err := s.row(applierv1.RowOp_ROW_OP_PRUNE); err != nil || op == applierv1.RowOp_ROW_OP_DELETE {
 			return err
@@ -63,6 +67,10 @@ func (s *subject) add() *Error {
 	elements, err := s.explode()
 	if err != nil {
 		return err
+	}
+	if o.indexed && len(elements) == 0 {
+		s.Disown(s.change)
+		return nil
 	}
 	for i, element := range elements {
 		s.element, s.number, s.within = element, i+1, nil

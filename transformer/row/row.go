@@ -9,6 +9,8 @@
 //   - Rows stand in event order, and Rows.changes never falls. The PRUNE of a foreach stands before its rows.
 //   - No row is deleted by a key column that is null, missing, or doubtful (package block): the record is rejected with
 //     "missing key column <c> on delete" (G7, spec 1.6 A4). Rows that are written need their key columns too.
+//   - In an output with a row index each row says which Redis key it belongs to and of which change it is; what a key
+//     owned and does not write again is the applier's to delete (design D8). So a delete needs no key columns there.
 //   - Outputs only read the record, so none sees what another did (spec 3.6).
 //   - Both ways of a hash, by plan and by record, give the same rows; a property test says so.
 //
@@ -62,6 +64,7 @@ type Output struct {
 	Table string
 
 	name     string // "output[0] relational.write"
+	at       string // path of its with
 	full     bool
 	columns  []column
 	foreach  *foreach
@@ -69,7 +72,20 @@ type Output struct {
 	opcode   *column // opcode_field
 	history  bool    // APPEND writes deletes too, because a column takes the opcode
 	planned  bool
+
+	indexed  bool // the target knows by a row index which Redis key owns which row (design D8)
+	images   bool // and keeps the value of the key with it (before_image: full)
+	unfilter bool // on_filtered: delete
 }
+
+// Indexed tells whether the target keeps a row index for the output.
+func (o *Output) Indexed() bool { return o.indexed }
+
+// RemovesFiltered tells whether the rows of a record that a filter drops are deleted (A8).
+func (o *Output) RemovesFiltered() bool { return o.unfilter }
+
+// KeepImages makes the output the one whose rows carry the values that are the before images of the next changes.
+func (o *Output) KeepImages() { o.images = true }
 
 // column is where the value of a column comes from.
 type column struct {
@@ -142,7 +158,10 @@ func (o *Output) operation(opcode string) (applierv1.RowOp, *Error) {
 		}
 		return applierv1.RowOp_ROW_OP_SUPERSEDE, nil
 	}
-	if deleting {
+	switch {
+	case deleting && o.indexed:
+		return applierv1.RowOp_ROW_OP_DELETE_OWNED, nil
+	case deleting:
 		return applierv1.RowOp_ROW_OP_DELETE, nil
 	}
 	return applierv1.RowOp_ROW_OP_UPSERT, nil

@@ -26,9 +26,12 @@ type lane struct {
 	up      *flow.Receiver[*changev1.Batch]
 	down    *flow.Sender[*applierv1.RowBatch] // set before the reader starts
 	job     *job.Lane
+	program *job.Program
 	metrics laneMetrics
 	span    trace.SpanStartEventOption
 	queue   *queue
+	before  chan *applierv1.BeforeResponse
+	asked   uint64 // questions for before images so far
 
 	mu      sync.Mutex
 	pending []*job.Result // batches under way, oldest first
@@ -38,7 +41,8 @@ type lane struct {
 func (s *Server) newLane(up *flow.Receiver[*changev1.Batch], open *flowv1.Open, program *job.Program) *lane {
 	at := open.GetLane()
 	return &lane{
-		name: flow.Name(at), server: s, up: up, job: job.NewLane(program), queue: newQueue(),
+		name: flow.Name(at), server: s, up: up, job: job.NewLane(program), program: program, queue: newQueue(),
+		before:  make(chan *applierv1.BeforeResponse, 1),
 		metrics: s.metrics.lane(at.GetPipeline(), at.GetJob(), at.GetConnection()),
 		span: trace.WithAttributes(
 			attribute.String("slipstream.pipeline", at.GetPipeline()),
@@ -143,6 +147,9 @@ func (l *lane) ended() error {
 func (l *lane) frame(ctx context.Context, d flow.Down[*changev1.Batch]) error {
 	switch {
 	case d.Batch != nil:
+		if err := l.images(ctx, d.Batch); err != nil {
+			return err
+		}
 		r := l.transform(ctx, d.Batch)
 		if err := l.down.Send(ctx, r.Rows); err != nil {
 			return broken(err)
@@ -157,6 +164,31 @@ func (l *lane) frame(ctx context.Context, d flow.Down[*changev1.Batch]) error {
 		}
 	}
 	return nil
+}
+
+// images asks the target for the before images of a batch's keys, where the job has them (before_image: full). The
+// answer comes after every batch before this one has committed, so it holds what they wrote.
+func (l *lane) images(ctx context.Context, b *changev1.Batch) error {
+	output, ok := l.program.Images()
+	if !ok || len(b.GetChanges()) == 0 {
+		return nil
+	}
+	l.asked++
+	if err := l.down.Before(&applierv1.BeforeRequest{Id: l.asked, Output: output, Keys: job.Keys(b)}); err != nil {
+		return broken(err)
+	}
+	select {
+	case answer := <-l.before:
+		if answer.GetId() != l.asked || len(answer.GetImages()) != len(job.Keys(b)) {
+			return fault.Errorf(flowv1.FaultClass_FAULT_CLASS_CONNECTION, "the applier answered another question for before images").WithStage(Stage)
+		}
+		job.Fill(b, answer.GetImages())
+		return nil
+	case <-l.down.Done():
+		return l.ended()
+	case <-ctx.Done():
+		return fault.New(flowv1.FaultClass_FAULT_CLASS_CONNECTION, ctx.Err()).WithStage(Stage)
+	}
 }
 
 // transform makes the rows of a batch and keeps it until it is settled.
@@ -192,7 +224,9 @@ type events struct{ *lane }
 
 // Settled adds the counts of this stage for every batch it settles, and hands it up.
 func (e events) Settled(s *flowv1.Settled) {
-	counts := &flowv1.Counts{Rows: s.GetCounts().GetRows()}
+	counts := &flowv1.Counts{
+		Rows: s.GetCounts().GetRows(), TakenOver: s.GetCounts().GetTakenOver(), Outdated: s.GetCounts().GetOutdated(),
+	}
 	e.mu.Lock()
 	n := 0
 	for n < len(e.pending) && e.pending[n].Batch().GetSequence() <= s.GetSequence() {
@@ -218,6 +252,14 @@ func (e events) Rejects(x *flowv1.Rejects) {
 	}
 	e.mu.Unlock()
 	e.said(e.up.Rejects(out))
+}
+
+// Before hands over the answer that serve waits for; one question is open at a time.
+func (e events) Before(r *applierv1.BeforeResponse) {
+	select {
+	case e.before <- r:
+	default:
+	}
 }
 
 // Waiting is handed up as it is (G6).

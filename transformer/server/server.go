@@ -83,7 +83,8 @@ func (s *Server) Check(_ context.Context, request *transformerv1.CheckRequest) (
 	if request.GetJob() == nil {
 		return nil, fault.Errorf(flowv1.FaultClass_FAULT_CLASS_DATA, "the request names no job").WithStage(Stage)
 	}
-	return &transformerv1.CheckResponse{Problems: job.Check(request.GetJob())}, nil
+	problems, outputs := job.Check(request.GetJob())
+	return &transformerv1.CheckResponse{Problems: problems, Outputs: outputs}, nil
 }
 
 // Transform carries one lane.

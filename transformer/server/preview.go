@@ -1,0 +1,68 @@
+package server
+
+import (
+	"context"
+	"slices"
+
+	"google.golang.org/protobuf/proto"
+
+	applierv1 "slipstream/proto/slipstream/applier/v1"
+	flowv1 "slipstream/proto/slipstream/flow/v1"
+	transformerv1 "slipstream/proto/slipstream/transformer/v1"
+
+	"slipstream/proto/fault"
+	"slipstream/transformer/job"
+)
+
+// Preview runs a job on changes and shows what becomes of them, connection by connection, as lanes would.
+func (s *Server) Preview(_ context.Context, request *transformerv1.PreviewRequest) (*transformerv1.PreviewResponse, error) {
+	if request.GetJob() == nil || request.GetBatch() == nil {
+		return nil, fault.Errorf(flowv1.FaultClass_FAULT_CLASS_DATA, "the request names no job or no changes").WithStage(Stage)
+	}
+	out := &transformerv1.PreviewResponse{}
+	var connections []string
+	for _, o := range request.GetJob().GetOutputs() {
+		if !slices.Contains(connections, o.GetConnection()) {
+			connections = append(connections, o.GetConnection())
+		}
+	}
+	for _, connection := range connections {
+		program, problems := job.Compile(request.GetJob(), connection)
+		if program == nil {
+			return &transformerv1.PreviewResponse{Problems: problems}, nil
+		}
+		changes, rows, err := run(program, request)
+		if err != nil {
+			return nil, err
+		}
+		out.Rows = append(out.Rows, &transformerv1.PreviewedRows{Connection: connection, Batch: rows})
+		out.Changes = merged(out.Changes, changes)
+	}
+	return out, nil
+}
+
+func run(program *job.Program, request *transformerv1.PreviewRequest) ([]*transformerv1.PreviewedChange, *applierv1.RowBatch, error) {
+	l := job.NewLane(program)
+	result, changes := l.Preview(request.GetBatch())
+	rows := proto.CloneOf(result.Rows) // the lane uses its memory again
+	result.Release()
+	if err := l.Close(); err != nil {
+		return nil, nil, fault.New(flowv1.FaultClass_FAULT_CLASS_UNSPECIFIED, err).WithStage(Stage)
+	}
+	return changes, rows, nil
+}
+
+// merged adds what the outputs to one more connection rejected; the blocks did the same for all of them.
+func merged(all, more []*transformerv1.PreviewedChange) []*transformerv1.PreviewedChange {
+	if all == nil {
+		return more
+	}
+	for i, x := range more {
+		for _, reject := range x.GetRejects() {
+			if reject.GetOutput() >= 0 {
+				all[i].Rejects = append(all[i].Rejects, reject)
+			}
+		}
+	}
+	return all
+}

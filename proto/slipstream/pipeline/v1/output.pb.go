@@ -858,11 +858,9 @@ type OutputColumn struct {
 	// How text stands for bytes.
 	Binary BinaryEncoding `protobuf:"varint,12,opt,name=binary,proto3,enum=slipstream.pipeline.v1.BinaryEncoding" json:"binary,omitempty"`
 	// Kind inferred from a sample, for auto_create; set by the gateway at deploy.
-	Inferred ColumnType `protobuf:"varint,13,opt,name=inferred,proto3,enum=slipstream.pipeline.v1.ColumnType" json:"inferred,omitempty"`
-	// Every value of the sample was there, so that auto_create may say NOT NULL; keys always are.
-	InferredPresent bool `protobuf:"varint,14,opt,name=inferred_present,json=inferredPresent,proto3" json:"inferred_present,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	Inferred      ColumnType `protobuf:"varint,13,opt,name=inferred,proto3,enum=slipstream.pipeline.v1.ColumnType" json:"inferred,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *OutputColumn) Reset() {
@@ -999,13 +997,6 @@ func (x *OutputColumn) GetInferred() ColumnType {
 	return ColumnType_COLUMN_TYPE_UNSPECIFIED
 }
 
-func (x *OutputColumn) GetInferredPresent() bool {
-	if x != nil {
-		return x.InferredPresent
-	}
-	return false
-}
-
 type isOutputColumn_Source interface {
 	isOutputColumn_Source()
 }
@@ -1130,7 +1121,7 @@ const file_slipstream_pipeline_v1_output_proto_rawDesc = "" +
 	"\tstrip_nul\x18\x0f \x01(\bR\bstripNul\"G\n" +
 	"\x15InactiveRecordMapping\x12\x16\n" +
 	"\x06source\x18\x01 \x01(\tR\x06source\x12\x16\n" +
-	"\x06target\x18\x02 \x01(\tR\x06target\"\xe1\x04\n" +
+	"\x06target\x18\x02 \x01(\tR\x06target\"\xb6\x04\n" +
 	"\fOutputColumn\x12\x16\n" +
 	"\x06column\x18\x01 \x01(\tR\x06column\x12\x10\n" +
 	"\x03key\x18\x02 \x01(\bR\x03key\x12\x16\n" +
@@ -1148,8 +1139,7 @@ const file_slipstream_pipeline_v1_output_proto_rawDesc = "" +
 	" \x01(\x0e2 .slipstream.pipeline.v1.TimeUnitR\x04unit\x12\x1a\n" +
 	"\btruncate\x18\v \x01(\bR\btruncate\x12>\n" +
 	"\x06binary\x18\f \x01(\x0e2&.slipstream.pipeline.v1.BinaryEncodingR\x06binary\x12>\n" +
-	"\binferred\x18\r \x01(\x0e2\".slipstream.pipeline.v1.ColumnTypeR\binferred\x12)\n" +
-	"\x10inferred_present\x18\x0e \x01(\bR\x0finferredPresentB\b\n" +
+	"\binferred\x18\r \x01(\x0e2\".slipstream.pipeline.v1.ColumnTypeR\binferredB\b\n" +
 	"\x06source\"Q\n" +
 	"\aForeach\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1e\n" +

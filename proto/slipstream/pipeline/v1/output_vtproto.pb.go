@@ -338,16 +338,6 @@ func (m *OutputColumn) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		}
 		i -= size
 	}
-	if m.InferredPresent {
-		i--
-		if m.InferredPresent {
-			dAtA[i] = 1
-		} else {
-			dAtA[i] = 0
-		}
-		i--
-		dAtA[i] = 0x70
-	}
 	if m.Inferred != 0 {
 		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.Inferred))
 		i--
@@ -687,9 +677,6 @@ func (m *OutputColumn) SizeVT() (n int) {
 	}
 	if m.Inferred != 0 {
 		n += 1 + protohelpers.SizeOfVarint(uint64(m.Inferred))
-	}
-	if m.InferredPresent {
-		n += 2
 	}
 	n += len(m.unknownFields)
 	return n
@@ -1813,26 +1800,6 @@ func (m *OutputColumn) UnmarshalVT(dAtA []byte) error {
 					break
 				}
 			}
-		case 14:
-			if wireType != 0 {
-				return fmt.Errorf("proto: wrong wireType = %d for field InferredPresent", wireType)
-			}
-			var v int
-			for shift := uint(0); ; shift += 7 {
-				if shift >= 64 {
-					return protohelpers.ErrIntOverflow
-				}
-				if iNdEx >= l {
-					return io.ErrUnexpectedEOF
-				}
-				b := dAtA[iNdEx]
-				iNdEx++
-				v |= int(b&0x7F) << shift
-				if b < 0x80 {
-					break
-				}
-			}
-			m.InferredPresent = bool(v != 0)
 		default:
 			iNdEx = preIndex
 			skippy, err := protohelpers.Skip(dAtA[iNdEx:])

@@ -27,8 +27,14 @@ type findings struct {
 	// unplaced belong to no file: a stage that cannot be asked.
 	unplaced []*pipelinev1.Problem
 	tables   map[tableKey]*applierv1.Table
+	analyses map[tableKey]*transformerv1.OutputAnalysis
+	plan     plan
 }
 
+// plan is what would be created, by connection.
+type plan map[string][]*applierv1.Statement
+
+// tableKey names an output.
 type tableKey struct {
 	job    string
 	output uint32
@@ -62,30 +68,45 @@ func (f *findings) missing(what, flag string) {
 	})
 }
 
-// check compiles the files and lets every stage check its part of what is well-formed (spec 3.7). Offline it asks the
-// transformer alone, which needs nothing but itself; a gateway without one then checks the form only.
-func (s *Server) check(ctx context.Context, name string, files []*pipelinev1.File, offline bool) *compile.Result {
+// stages says which services are asked.
+type stages struct{ capture, appliers bool }
+
+var (
+	everyStage = stages{capture: true, appliers: true}
+	// nothingElse asks the transformer alone, which needs nothing but itself; a gateway without one then checks the form.
+	nothingElse = stages{}
+)
+
+// check compiles the files and lets the stages check their parts of what is well-formed (spec 3.7). The transformer comes
+// first: what it says of an output decides whether the applier keeps a row index for it.
+func (s *Server) check(ctx context.Context, name string, files []*pipelinev1.File, ask stages) (*compile.Result, plan) {
 	r := compile.Files(name, files, s.config.Resolve)
-	f := &findings{tables: make(map[tableKey]*applierv1.Table)}
+	f := &findings{tables: make(map[tableKey]*applierv1.Table), analyses: make(map[tableKey]*transformerv1.OutputAnalysis), plan: plan{}}
 	ctx, cancel := context.WithTimeout(ctx, s.config.CheckTimeout)
 	defer cancel()
-	var all sync.WaitGroup
-	if s.config.Transformer.Client != nil || !offline {
-		all.Go(func() { s.checkTransform(ctx, r, f) })
+	if s.config.Transformer.Client != nil || ask.appliers {
+		s.checkTransform(ctx, r, f)
 	}
-	if !offline {
+	keepIndexes(r.Pipeline, f)
+	var all sync.WaitGroup
+	if ask.capture {
 		all.Go(func() { s.checkCapture(ctx, r, f) })
+	}
+	if ask.appliers {
 		for _, connection := range targets(r.Pipeline) {
 			all.Go(func() { s.checkApply(ctx, r, connection, f) })
 		}
 	}
 	all.Wait()
+	if ask == everyStage && !compile.Failed(f.problems) && !compile.Failed(r.Problems) && len(f.unplaced) == 0 {
+		s.inferTables(ctx, r, f)
+	}
 	r.Problems = append(r.Problems, f.unplaced...)
 	r.Merge(f.problems)
-	if !offline && !compile.Failed(r.Problems) {
+	if ask.appliers && !compile.Failed(r.Problems) {
 		fillColumns(r, f.tables)
 	}
-	return r
+	return r, f.plan
 }
 
 // targets are the well-formed connections that outputs write to, by name.
@@ -154,6 +175,9 @@ func (s *Server) checkTransform(ctx context.Context, r *compile.Result, f *findi
 			found.Job = job.GetName()
 			f.add(found)
 		}
+		for _, a := range res.GetOutputs() {
+			f.analyses[tableKey{job.GetName(), a.GetOutput()}] = a
+		}
 	}
 }
 
@@ -182,6 +206,7 @@ func (s *Server) checkApply(ctx context.Context, r *compile.Result, c *pipelinev
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.plan[c.GetName()] = res.GetPlan()
 	for _, table := range res.GetTables() {
 		f.tables[tableKey{table.GetJob(), table.GetOutput()}] = table
 	}

@@ -30,6 +30,25 @@ type capture struct {
 	check    func(*capturev1.CheckRequest) (*capturev1.CheckResponse, error)
 	status   func(*capturev1.StatusRequest) (*capturev1.StatusResponse, error)
 	rejected func(*capturev1.ListRejectedRequest) (*capturev1.ListRejectedResponse, error)
+	replay   func(*capturev1.ReplayRequest) (*capturev1.ReplayResponse, error)
+	keys     func(*capturev1.ReadKeysRequest) (*capturev1.ReadKeysResponse, error)
+	// acknowledged are the pipelines whose flushes were.
+	acknowledged []string
+}
+
+func (c *capture) Replay(_ context.Context, r *capturev1.ReplayRequest, _ ...grpc.CallOption) (*capturev1.ReplayResponse, error) {
+	return c.replay(r)
+}
+
+func (c *capture) ReadKeys(_ context.Context, r *capturev1.ReadKeysRequest, _ ...grpc.CallOption) (*capturev1.ReadKeysResponse, error) {
+	return c.keys(r)
+}
+
+func (c *capture) AcknowledgeFlush(
+	_ context.Context, r *capturev1.AcknowledgeFlushRequest, _ ...grpc.CallOption,
+) (*capturev1.AcknowledgeFlushResponse, error) {
+	c.acknowledged = append(c.acknowledged, r.GetPipeline())
+	return &capturev1.AcknowledgeFlushResponse{}, nil
 }
 
 func (c *capture) Check(_ context.Context, r *capturev1.CheckRequest, _ ...grpc.CallOption) (*capturev1.CheckResponse, error) {
@@ -48,7 +67,14 @@ func (c *capture) ListRejected(
 
 type transformer struct {
 	transformerv1.TransformerServiceClient
-	check func(*transformerv1.CheckRequest) (*transformerv1.CheckResponse, error)
+	check   func(*transformerv1.CheckRequest) (*transformerv1.CheckResponse, error)
+	preview func(*transformerv1.PreviewRequest) (*transformerv1.PreviewResponse, error)
+}
+
+func (t *transformer) Preview(
+	_ context.Context, r *transformerv1.PreviewRequest, _ ...grpc.CallOption,
+) (*transformerv1.PreviewResponse, error) {
+	return t.preview(r)
 }
 
 func (t *transformer) Check(
@@ -59,7 +85,17 @@ func (t *transformer) Check(
 
 type applier struct {
 	applierv1.ApplierServiceClient
-	check func(*applierv1.CheckRequest) (*applierv1.CheckResponse, error)
+	check   func(*applierv1.CheckRequest) (*applierv1.CheckResponse, error)
+	prepare func(*applierv1.PrepareRequest) (*applierv1.PrepareResponse, error)
+	preview func(*applierv1.PreviewRequest) (*applierv1.PreviewResponse, error)
+}
+
+func (a *applier) Prepare(_ context.Context, r *applierv1.PrepareRequest, _ ...grpc.CallOption) (*applierv1.PrepareResponse, error) {
+	return a.prepare(r)
+}
+
+func (a *applier) Preview(_ context.Context, r *applierv1.PreviewRequest, _ ...grpc.CallOption) (*applierv1.PreviewResponse, error) {
+	return a.preview(r)
 }
 
 func (a *applier) Check(_ context.Context, r *applierv1.CheckRequest, _ ...grpc.CallOption) (*applierv1.CheckResponse, error) {

@@ -7,7 +7,6 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
-	capturev1 "slipstream/proto/slipstream/capture/v1"
 	gatewayv1 "slipstream/proto/slipstream/gateway/v1"
 	pipelinev1 "slipstream/proto/slipstream/pipeline/v1"
 
@@ -56,25 +55,6 @@ func describe(p *pipelinev1.Pipeline, job *pipelinev1.Job) string {
 		return named
 	}
 	return "name: " + job.GetName() + "\n"
-}
-
-// ListRejected implements gatewayv1.GatewayServiceServer. Dead letters stand in Redis, so any capture instance will do.
-func (s *Server) ListRejected(ctx context.Context, req *gatewayv1.ListRejectedRequest) (*gatewayv1.ListRejectedResponse, error) {
-	name, err := pipelineName(req.GetPipeline())
-	if err != nil {
-		return nil, err
-	}
-	err = status.Error(codes.FailedPrecondition, "the gateway knows no capture service; give it one with --capture")
-	for _, peer := range s.config.Capture {
-		var res *capturev1.ListRejectedResponse
-		res, err = peer.Client.ListRejected(ctx, &capturev1.ListRejectedRequest{
-			Pipeline: name, Job: req.GetJob(), MaxRecords: req.GetMaxRecords(), Oldest: req.GetOldest(), DlqName: req.GetDlqName(),
-		})
-		if err == nil {
-			return &gatewayv1.ListRejectedResponse{Streams: res.GetStreams()}, nil
-		}
-	}
-	return nil, err
 }
 
 func (s *Server) deployed(ctx context.Context, pipeline string) (*pipelinev1.Pipeline, error) {

@@ -9,6 +9,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -17,7 +18,6 @@ import (
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/proto"
 
 	"slipstream/proto/keyspace"
 	applierv1 "slipstream/proto/slipstream/applier/v1"
@@ -94,7 +94,14 @@ func (s *Server) Validate(ctx context.Context, req *gatewayv1.ValidateRequest) (
 	if err != nil {
 		return nil, err
 	}
-	r := s.check(ctx, name, req.GetFiles(), req.GetOffline())
+	if req.GetPlan() && req.GetOffline() {
+		return nil, status.Error(codes.InvalidArgument, "a plan is made by the targets: ask for it without offline")
+	}
+	ask := everyStage
+	if req.GetOffline() {
+		ask = nothingElse
+	}
+	r, create := s.check(ctx, name, req.GetFiles(), ask)
 	if err := ctx.Err(); err != nil {
 		return nil, status.FromContextError(err).Err()
 	}
@@ -102,64 +109,27 @@ func (s *Server) Validate(ctx context.Context, req *gatewayv1.ValidateRequest) (
 	if !compile.Failed(r.Problems) {
 		res.Pipeline = r.Pipeline
 	}
+	if req.GetPlan() {
+		res.Plan = create.message()
+	}
 	return res, nil
-}
-
-// Deploy implements gatewayv1.GatewayServiceServer.
-func (s *Server) Deploy(ctx context.Context, req *gatewayv1.DeployRequest) (*gatewayv1.DeployResponse, error) {
-	name, err := s.named(req.GetPipeline())
-	if err != nil {
-		return nil, err
-	}
-	// Read before the checks: what is deployed meanwhile must not be overwritten unseen.
-	now, err := s.config.Store.Current(ctx, name)
-	if err != nil && !errors.Is(err, store.ErrNotDeployed) {
-		return nil, failure(err)
-	}
-	r := s.check(ctx, name, req.GetFiles(), false)
-	if err := ctx.Err(); err != nil {
-		return nil, status.FromContextError(err).Err()
-	}
-	res := &gatewayv1.DeployResponse{Problems: r.Problems}
-	if compile.Failed(r.Problems) {
-		return res, nil
-	}
-	res.Changed = !same(now.Pipeline, r.Pipeline)
-	if req.GetDryRun() {
-		return res, nil
-	}
-	if !res.GetChanged() {
-		if _, err := s.config.Store.SetRunning(ctx, name, true); err != nil {
-			return nil, failure(err)
-		}
-		return res, nil
-	}
-	r.Pipeline.DeployedMs = s.config.Now().UnixMilli()
-	res.Generation, err = s.config.Store.Save(ctx, r.Pipeline, now.Pipeline.GetGeneration())
-	if err != nil {
-		return nil, failure(err)
-	}
-	s.config.Log.InfoContext(ctx, "pipeline deployed", "pipeline", name, "generation", res.GetGeneration(),
-		"jobs", len(r.Pipeline.GetJobs()))
-	return res, nil
-}
-
-// same compares two generations but for what every deploy changes.
-func same(a, b *pipelinev1.Pipeline) bool {
-	if a == nil || b == nil {
-		return a == b
-	}
-	a, b = proto.CloneOf(a), proto.CloneOf(b)
-	for _, p := range []*pipelinev1.Pipeline{a, b} {
-		p.Generation, p.DeployedMs = 0, 0
-	}
-	return proto.Equal(a, b)
 }
 
 // Start implements gatewayv1.GatewayServiceServer.
 func (s *Server) Start(ctx context.Context, req *gatewayv1.StartRequest) (*gatewayv1.StartResponse, error) {
 	n, err := s.run(ctx, req.GetPipeline(), true)
-	return &gatewayv1.StartResponse{Generation: n}, err
+	if err != nil {
+		return nil, err
+	}
+	// Who starts what runs already means the jobs that a flush of the source has stopped (spec 1.5).
+	_, err = anyCapture(s, func(c capturev1.CaptureServiceClient) (*capturev1.AcknowledgeFlushResponse, error) {
+		return c.AcknowledgeFlush(ctx, &capturev1.AcknowledgeFlushRequest{Pipeline: cmp.Or(req.GetPipeline(), keyspace.DefaultPipeline)})
+	})
+	if err != nil {
+		return nil, status.Errorf(status.Code(err), "the pipeline is started, but capture could not be told, which matters "+
+			"where a flush of the source has stopped jobs: %s", reason(err))
+	}
+	return &gatewayv1.StartResponse{Generation: n}, nil
 }
 
 // Stop implements gatewayv1.GatewayServiceServer.

@@ -3,7 +3,8 @@
 // streams that an application writes.
 //
 // `*` is any run of bytes, also none; `?` one byte; `[abc]`, `[a-z]`, `[^x]` one byte of a class; `\` takes the next byte
-// as it is. A class that is not closed reaches to the end of the pattern.
+// as it is. A class that is not closed reaches to the end of the pattern. In a range bytes above 127 come before the others,
+// as they do on a server on x86.
 package glob
 
 // Match says whether the whole key matches the pattern. It takes at most len(pattern) × len(key) steps.
@@ -61,8 +62,9 @@ func class(p []byte, b byte) (ok bool, width int) {
 			ok = ok || p[i+1] == b
 			i += 2
 		case len(p)-i >= 3 && p[i+1] == '-':
-			low, high := min(p[i], p[i+2]), max(p[i], p[i+2])
-			ok = ok || low <= b && b <= high
+			// The server compares the ends of a range as signed characters, where its platform has those (x86 has).
+			low, high, c := int8(p[i]), int8(p[i+2]), int8(b)
+			ok = ok || min(low, high) <= c && c <= max(low, high)
 			i += 3
 		default:
 			ok = ok || p[i] == b

@@ -17,7 +17,7 @@ import (
 
 func (a *app) validate() *cobra.Command {
 	var dir, output string
-	var offline bool
+	var offline, plan bool
 	cmd := &cobra.Command{
 		Use: "validate", Short: "Check config.yaml and jobs and list every problem", Args: noArgs,
 		Long: "Check config.yaml and jobs and list every problem: form, expressions, source, tables, permissions. Nothing is changed.\n\n" +
@@ -27,6 +27,9 @@ func (a *app) validate() *cobra.Command {
 			if err := choice(output, "table", "json"); err != nil {
 				return err
 			}
+			if plan && offline {
+				return misused("a plan is made by the targets: give either --plan or --offline")
+			}
 			files, err := readFiles(dir)
 			if err != nil {
 				return err
@@ -34,7 +37,9 @@ func (a *app) validate() *cobra.Command {
 			var res *gatewayv1.ValidateResponse
 			_, named := a.address()
 			ask := func(ctx context.Context, gateway Gateway) (err error) {
-				res, err = gateway.Client.Validate(ctx, &gatewayv1.ValidateRequest{Pipeline: a.pipeline, Files: files, Offline: offline})
+				res, err = gateway.Client.Validate(ctx, &gatewayv1.ValidateRequest{
+					Pipeline: a.pipeline, Files: files, Offline: offline, Plan: plan,
+				})
 				return err
 			}
 			if named {
@@ -45,13 +50,14 @@ func (a *app) validate() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return reportValid(cmd.OutOrStdout(), dir, output, res, !offline)
+			return reportValid(cmd.OutOrStdout(), dir, output, res, validated{everything: !offline, plan: plan})
 		},
 	}
 	a.gatewayFlags(cmd)
 	dirFlag(cmd, &dir)
 	cmd.Flags().StringVarP(&output, "output", "o", "table", "table or json")
 	cmd.Flags().BoolVar(&offline, "offline", false, "check form and expressions only; connect to nothing")
+	cmd.Flags().BoolVar(&plan, "plan", false, "show the statements that deploy and the first lanes would run to create what is missing")
 	logFlag(cmd, true)
 	return cmd
 }
@@ -65,21 +71,31 @@ func (a *app) here(ctx context.Context, dir string, f func(context.Context, Gate
 	return finish(gateway, a.explain("in this process", f(ctx, gateway)))
 }
 
-func reportValid(w io.Writer, dir, output string, res *gatewayv1.ValidateResponse, everything bool) error {
+// validated is what was asked for.
+type validated struct{ everything, plan bool }
+
+func reportValid(w io.Writer, dir, output string, res *gatewayv1.ValidateResponse, asked validated) error {
 	failed := compile.Failed(res.GetProblems())
 	if output == "json" {
-		if err := printJSON(w, map[string]any{"valid": !failed, "problems": problemsJSON(res.GetProblems())}); err != nil {
+		answer := map[string]any{"valid": !failed, "problems": problemsJSON(res.GetProblems())}
+		if asked.plan {
+			answer["plan"] = planJSON(res.GetPlan())
+		}
+		if err := printJSON(w, answer); err != nil {
 			return err
 		}
 	} else {
 		PrintProblems(w, dir, res.GetProblems())
 		if !failed {
 			what := "form and expressions; source and tables are checked without --offline"
-			if everything {
+			if asked.everything {
 				what = "form, expressions, source and tables"
 			}
 			fmt.Fprintf(w, "valid: %s, %s (%s)\n", count(len(res.GetPipeline().GetJobs()), "job"),
 				count(len(res.GetPipeline().GetConnections()), "connection"), what)
+		}
+		if asked.plan && !failed {
+			printPlan(w, "would be run", res.GetPlan())
 		}
 	}
 	if failed {
@@ -132,6 +148,12 @@ func (a *app) deploy() *cobra.Command {
 				fmt.Fprintln(stderr, "nothing was deployed")
 				return ErrReported
 			}
+			if verb := "was run"; len(res.GetCreated()) > 0 {
+				if dry {
+					verb = "would be run"
+				}
+				printPlan(cmd.OutOrStdout(), verb, res.GetCreated())
+			}
 			fmt.Fprintln(cmd.OutOrStdout(), deployed(a.pipelineName(), res, dry))
 			if informs(cmd) {
 				fmt.Fprintln(stderr, "INFO - Task `deploy` completed successfully.")
@@ -144,6 +166,29 @@ func (a *app) deploy() *cobra.Command {
 	cmd.Flags().BoolVar(&dry, "dry-run", false, "check and tell, but deploy nothing")
 	logFlag(cmd, true)
 	return cmd
+}
+
+// printPlan shows statements that create what is missing, ready to be run by hand.
+func printPlan(w io.Writer, verb string, plan []*gatewayv1.ConnectionPlan) {
+	if len(plan) == 0 {
+		fmt.Fprintln(w, "nothing is missing: no statement "+verb)
+	}
+	for _, c := range plan {
+		fmt.Fprintf(w, "on connection %s %s:\n", clean(c.GetConnection()), verb)
+		for _, s := range c.GetStatements() {
+			fmt.Fprintf(w, "    %s\n", strings.ReplaceAll(clean(s.GetText()), "\n", "\n    "))
+		}
+	}
+}
+
+func planJSON(plan []*gatewayv1.ConnectionPlan) []map[string]any {
+	out := []map[string]any{}
+	for _, c := range plan {
+		for _, s := range c.GetStatements() {
+			out = append(out, map[string]any{"connection": c.GetConnection(), "job": s.GetJob(), "statement": s.GetText()})
+		}
+	}
+	return out
 }
 
 func deployed(name string, res *gatewayv1.DeployResponse, dry bool) string {

@@ -35,6 +35,16 @@ type gateway struct {
 	list     func(*gatewayv1.ListJobsRequest) (*gatewayv1.ListJobsResponse, error)
 	describe func(*gatewayv1.DescribeJobRequest) (*gatewayv1.DescribeJobResponse, error)
 	rejected func(*gatewayv1.ListRejectedRequest) (*gatewayv1.ListRejectedResponse, error)
+	replay   func(*gatewayv1.ReplayRequest) (*gatewayv1.ReplayResponse, error)
+	test     func(*gatewayv1.TestJobRequest) (*gatewayv1.TestJobResponse, error)
+}
+
+func (g *gateway) Replay(_ context.Context, r *gatewayv1.ReplayRequest, _ ...grpc.CallOption) (*gatewayv1.ReplayResponse, error) {
+	return g.replay(r)
+}
+
+func (g *gateway) TestJob(_ context.Context, r *gatewayv1.TestJobRequest, _ ...grpc.CallOption) (*gatewayv1.TestJobResponse, error) {
+	return g.test(r)
 }
 
 func (g *gateway) Validate(_ context.Context, r *gatewayv1.ValidateRequest, _ ...grpc.CallOption) (*gatewayv1.ValidateResponse, error) {
@@ -145,6 +155,12 @@ func TestUsage(t *testing.T) {
 		"two jobs":              {[]string{"describe-job", "a", "b"}, "describe-job needs one name, not 2"},
 		"unknown output":        {[]string{"status", "-o", "xml"}, `--output "xml": use table or json`},
 		"unknown job output":    {[]string{"describe-job", "a", "-o", "table"}, `--output "table": use yaml or json`},
+		"replay of no records":  {[]string{"replay", "--max-records", "0"}, "--max-records 0: use a number of 1 or more"},
+		"two jobs to test":      {[]string{"test", "a", "b"}, "test needs one job, not 2"},
+		"too many keys to test": {[]string{"test", "--n", "5000"}, "--n 5000: use a number from 1 to 1000"},
+		"two sources to test":   {[]string{"test", "--keys", "a", "--records", "b"}, "give either --records or --keys"},
+		"difference to nothing": {[]string{"test", "--diff", "--offline"}, "give either --diff or --offline"},
+		"plan of nothing":       {[]string{"validate", "--plan", "--offline"}, "give either --plan or --offline"},
 		"no records":            {[]string{"get-rejected", "--max-records", "0"}, "--max-records 0: use a number of 1 or more"},
 		"records in words":      {[]string{"get-rejected", "--max-records", "all"}, "invalid argument"},
 		"unknown level":         {[]string{"deploy", "--log-level", "loud"}, "use one of DEBUG, INFO, WARN, ERROR, CRITICAL"},
@@ -169,7 +185,7 @@ func TestHelpAndVersion(t *testing.T) {
 	for _, args := range [][]string{nil, {"--help"}, {"help"}} {
 		code, stdout, _ := newLine().do(t, args...)
 		for _, command := range []string{
-			"deploy", "describe-job", "get-rejected", "list-jobs", "run", "scaffold", "start", "status", "stop", "validate", "version",
+			"deploy", "describe-job", "get-rejected", "list-jobs", "replay", "run", "scaffold", "start", "status", "stop", "test", "validate", "version",
 		} {
 			if code != 0 || !strings.Contains(stdout, "\n  "+command+" ") {
 				t.Errorf("%v: code %d, %s is not in %q", args, code, command, stdout)

@@ -125,7 +125,7 @@ func readForeach(with *yamlfile.Map, w *pipelinev1.RelationalWrite) {
 		return
 	}
 	parents := markParents(w, name)
-	w.Foreach = &pipelinev1.Foreach{Name: name, Expression: expression, Sync: parents > 0 && mode != "none"}
+	w.Foreach = &pipelinev1.Foreach{Name: name, Expression: expression, Sync: parents > 0 && mode != "none", Leave: mode == "none"}
 	if mode == "parent" && parents == 0 {
 		sync.Error("add the parent's key columns to keys:, or write foreach_sync: none",
 			"foreach_sync: parent needs a key column that does not come from %s", name)

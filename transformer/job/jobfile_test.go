@@ -178,7 +178,7 @@ func writerOf(with map[string]any, at string) *pipelinev1.RelationalWrite {
 		}
 	}
 	if sync, ok := with["foreach_sync"].(bool); ok {
-		w.Foreach.Sync = sync
+		w.Foreach.Sync, w.Foreach.Leave = sync, !sync
 	}
 	return w
 }

@@ -157,7 +157,7 @@ func (c *compiler) field(x *column, text, at string) {
 
 func (c *compiler) explode(f *pipelinev1.Foreach) {
 	at := c.at + ".foreach"
-	c.foreach = &foreach{name: f.GetName(), sync: f.GetSync()}
+	c.foreach = &foreach{name: f.GetName(), sync: f.GetSync(), leave: f.GetLeave()}
 	if f.GetName() == "" || strings.ContainsAny(f.GetName(), ". ") {
 		c.found.Error(at, `write "name: expression"`, "the name %q cannot begin the path of a column", f.GetName())
 	}

@@ -40,7 +40,7 @@ func (o *Output) Analyse(known *block.Knowledge) *transformerv1.OutputAnalysis {
 			}
 		}
 	}
-	if o.foreach != nil && parents > 0 && !o.foreach.sync { // the job does not want its rows looked after
+	if o.foreach != nil && o.foreach.leave { // the job does not want its rows looked after
 		a.Derivable, a.Underivable = true, nil
 	}
 	return a
@@ -94,7 +94,7 @@ func (o *Output) mentions(member string) bool {
 // Warn tells of rows that nothing will find again, where the job keeps no row index for them (spec 1.6 A4, 3.7).
 func (o *Output) Warn(a *transformerv1.OutputAnalysis, job *pipelinev1.Job, found *finding.List) {
 	indexed := a.Indexable && job.GetBeforeImage() != pipelinev1.BeforeImage_BEFORE_IMAGE_NONE
-	if a.Derivable && (o.foreach == nil || o.foreach.sync) || indexed && !a.Derivable {
+	if a.Derivable || indexed {
 		return
 	}
 	if o.strategy == pipelinev1.LoadStrategy_LOAD_STRATEGY_APPEND && !o.history {

@@ -117,6 +117,7 @@ type foreach struct {
 	expression *expression.Expression
 	inAfter    bool
 	sync       bool
+	leave      bool // the job wants rows of elements that go away to stay
 }
 
 // Planned tells whether hashes can be written by plan: no foreach, no opcode_field, no expressions.

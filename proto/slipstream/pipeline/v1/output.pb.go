@@ -1030,7 +1030,9 @@ type Foreach struct {
 	// JMESPath that yields the elements.
 	Expression string `protobuf:"bytes,2,opt,name=expression,proto3" json:"expression,omitempty"`
 	// Delete rows of the parent that are not in the new set.
-	Sync          bool `protobuf:"varint,3,opt,name=sync,proto3" json:"sync,omitempty"`
+	Sync bool `protobuf:"varint,3,opt,name=sync,proto3" json:"sync,omitempty"`
+	// The job wants rows of elements that go away, and of keys that are deleted, to stay: no row index is kept for them.
+	Leave         bool `protobuf:"varint,4,opt,name=leave,proto3" json:"leave,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1082,6 +1084,13 @@ func (x *Foreach) GetExpression() string {
 func (x *Foreach) GetSync() bool {
 	if x != nil {
 		return x.Sync
+	}
+	return false
+}
+
+func (x *Foreach) GetLeave() bool {
+	if x != nil {
+		return x.Leave
 	}
 	return false
 }
@@ -1140,13 +1149,14 @@ const file_slipstream_pipeline_v1_output_proto_rawDesc = "" +
 	"\btruncate\x18\v \x01(\bR\btruncate\x12>\n" +
 	"\x06binary\x18\f \x01(\x0e2&.slipstream.pipeline.v1.BinaryEncodingR\x06binary\x12>\n" +
 	"\binferred\x18\r \x01(\x0e2\".slipstream.pipeline.v1.ColumnTypeR\binferredB\b\n" +
-	"\x06source\"Q\n" +
+	"\x06source\"g\n" +
 	"\aForeach\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1e\n" +
 	"\n" +
 	"expression\x18\x02 \x01(\tR\n" +
 	"expression\x12\x12\n" +
-	"\x04sync\x18\x03 \x01(\bR\x04sync*W\n" +
+	"\x04sync\x18\x03 \x01(\bR\x04sync\x12\x14\n" +
+	"\x05leave\x18\x04 \x01(\bR\x05leave*W\n" +
 	"\n" +
 	"OnFiltered\x12\x1b\n" +
 	"\x17ON_FILTERED_UNSPECIFIED\x10\x00\x12\x14\n" +

@@ -99,6 +99,7 @@ func (r *Result) takeJobs(parsed []*jobfile.Job) {
 			continue
 		}
 		r.checkConnections(j)
+		r.checkLookups(j)
 		r.jobs[name] = j
 		r.Pipeline.Jobs = append(r.Pipeline.Jobs, j.Spec)
 		r.Pipeline.Files = append(r.Pipeline.Files, &pipelinev1.File{Path: j.File.Name(), Text: j.Text})
@@ -136,9 +137,36 @@ func (r *Result) checkConnections(j *jobfile.Job) {
 			v.Error("add connections: "+name+": to config.yaml", "connection %q is not in config.yaml", name)
 		case !declared:
 			v.Error(yamlfile.DidYouMean(name, names), "connection %q is not in config.yaml", name)
+		case kind != "" && configfile.Relational(kind) && !configfile.Available(kind):
+			v.Error("use a connection of type "+strings.Join(configfile.AvailableTargets(), " or "),
+				"connection %s is of type %s, which is not supported yet by this version", name, kind)
 		case kind != "" && !configfile.Relational(kind):
 			v.Error("name a connection of type "+strings.Join(configfile.AvailableTargets(), " or "),
 				"relational.write cannot write to connection %s of type %s", name, kind)
+		}
+	}
+}
+
+// checkLookups checks that the connections of lookup blocks exist and are of type redis (spec 4.8).
+func (r *Result) checkLookups(j *jobfile.Job) {
+	if r.config == nil {
+		return
+	}
+	var names []string
+	for name, kind := range r.config.Declared {
+		if kind == configfile.Redis {
+			names = append(names, name)
+		}
+	}
+	for _, v := range j.Lookups {
+		name, ok := v.Text()
+		kind, declared := r.config.Declared[name]
+		switch {
+		case !ok:
+		case !declared:
+			v.Error(yamlfile.DidYouMean(name, names), "connection %q is not in config.yaml", name)
+		case kind != "" && kind != configfile.Redis:
+			v.Error("name a connection of type redis", "redis.lookup cannot read from connection %s of type %s", name, kind)
 		}
 	}
 }

@@ -65,26 +65,28 @@ func (c *Config) read(resolve Resolve, secrets *[]clearSecret) {
 	}
 	c.readConnections(top, secrets)
 	c.readSource(top, secrets)
-	if applier := top.Take("applier"); applier.Present() {
-		if m, ok := applier.Map(); ok {
-			c.Settings = readSettings(m, resolve)
-		}
-	}
+	c.readSettings(top, resolve)
+	c.readNewer(top)
 	top.Done(yamlfile.Hints{
-		Later: []string{"secret-providers", "metadata"},
 		Elsewhere: map[string]string{
-			"targets":    "write connections: <name>: with the attributes directly below, without the level connection:",
-			"processors": "write applier:",
-			"sources":    "write the Redis that changes come from as connections: source:",
-			"jobs":       "write each job as a file of its own in the folder jobs",
-			"job":        "write each job as a file of its own in the folder jobs",
+			"sources": "write the Redis that changes come from as connections: source:",
+			"jobs":    "write each job as a file of its own in the folder jobs",
+			"job":     "write each job as a file of its own in the folder jobs",
 		},
 	})
 	c.checkSource(top)
 }
 
 func (c *Config) readConnections(top *yamlfile.Map, secrets *[]clearSecret) {
-	v := top.Take("connections")
+	v, targets := top.Take("connections"), top.Take("targets")
+	if targets.Present() {
+		if v.Written() {
+			targets.Error("remove one of the two", "connections and targets mean the same")
+		} else {
+			c.readTargets(targets, secrets)
+			return
+		}
+	}
 	if !v.Present() {
 		if v.Written() {
 			v.Error("write a connection below it: <name>: with type, host, port …", "connections has no value")
@@ -96,20 +98,25 @@ func (c *Config) readConnections(top *yamlfile.Map, secrets *[]clearSecret) {
 		return
 	}
 	for _, e := range m.Entries() {
-		c.Declared[e.Key] = ""
-		if strings.TrimSpace(e.Key) == "" {
-			e.Value.Error("give it a name", "a connection has no name")
-			continue
-		}
-		before := c.File.Errors()
-		connection := readConnection(e.Key, e.Value, "", secrets)
-		if connection == nil {
-			continue
-		}
-		c.Declared[e.Key] = connection.GetType()
-		if c.File.Errors() == before {
-			c.Connections[e.Key] = connection
-		}
+		c.declare(e.Key, e.Value, "", secrets)
+	}
+}
+
+// declare reads a connection; kind is its type where none is written.
+func (c *Config) declare(name string, v yamlfile.Value, kind string, secrets *[]clearSecret) {
+	c.Declared[name] = ""
+	if strings.TrimSpace(name) == "" {
+		v.Error("give it a name", "a connection has no name")
+		return
+	}
+	before := c.File.Errors()
+	connection := readConnection(name, v, kind, secrets)
+	if connection == nil {
+		return
+	}
+	c.Declared[name] = connection.GetType()
+	if c.File.Errors() == before {
+		c.Connections[name] = connection
 	}
 }
 
@@ -123,14 +130,7 @@ func (c *Config) readSource(top *yamlfile.Map, secrets *[]clearSecret) {
 		v.Error("remove one of the two", "the source is written here and as connections.source")
 		return
 	}
-	before := c.File.Errors()
-	c.Declared[Source] = ""
-	if connection := readConnection(Source, v, Redis, secrets); connection != nil {
-		c.Declared[Source] = connection.GetType()
-		if c.File.Errors() == before {
-			c.Connections[Source] = connection
-		}
-	}
+	c.declare(Source, v, Redis, secrets)
 }
 
 // checkSource requires the connection that changes come from, and that our streams live in Redis.

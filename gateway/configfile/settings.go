@@ -24,6 +24,7 @@ func Defaults() *pipelinev1.Settings {
 		Partitions:            4,
 		SweepRate:             0,
 		PositionTable:         "slipstream_position",
+		RowTable:              "slipstream_row",
 		TrimDelay:             60,
 		Dedup:                 false,
 		DedupMaxSize:          1024,
@@ -35,6 +36,8 @@ const (
 	maxPartitions = 256
 	// maxSyncProcesses is the upper end of initial_sync_processes in spec 2.5.
 	maxSyncProcesses = 32
+	// maxIdle is the upper end of idle_sleep_time_ms there.
+	maxIdle = 999999
 )
 
 var tableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,62}$`)
@@ -53,7 +56,7 @@ func readSettings(m *yamlfile.Map, resolve Resolve) *pipelinev1.Settings {
 	if v := m.Take("batch"); v.Present() {
 		if n, ok := s.number(v, 1, math.MaxInt32); ok {
 			s.out.ReadBatchSize, s.out.WriteBatchSize = n, n
-			v.Warn("write read_batch_size: and write_batch_size:", "batch is an old name")
+			v.Deprecated("write read_batch_size: and write_batch_size:", "batch is an old name")
 		}
 	}
 	s.take("on_failed_retry_interval", 1, &s.out.OnFailedRetryInterval)
@@ -77,17 +80,28 @@ func readSettings(m *yamlfile.Map, resolve Resolve) *pipelinev1.Settings {
 	if v := m.Take("dedup"); v.Present() {
 		s.out.Dedup, _ = v.Bool()
 	}
-	if v := m.Take("position_table"); v.Present() {
-		if name, ok := v.Text(); ok && !tableName.MatchString(name) {
-			v.Error("use letters, digits and underscores, at most 63", "position_table: %q is no table name", name)
-		} else if ok {
-			s.out.PositionTable = name
-		}
+	s.table("position_table", &s.out.PositionTable)
+	s.table("row_table", &s.out.RowTable)
+	if s.out.GetRowTable() == s.out.GetPositionTable() {
+		m.Take("row_table").Error("give it another name", "row_table and position_table are one table")
 	}
 	s.sizes()
 	s.withoutEffect()
-	m.Done(yamlfile.Hints{Later: []string{"type", "logging", "advanced", "positions"}})
+	m.Done(yamlfile.Hints{Later: []string{"positions"}})
 	return s.out
+}
+
+// table reads the name of one of our own tables.
+func (s *settings) table(key string, into *string) {
+	v := s.m.Take(key)
+	if !v.Present() {
+		return
+	}
+	if name, ok := v.Text(); ok && !tableName.MatchString(name) {
+		v.Error("use letters, digits and underscores, at most 63", "%s: %q is no table name", key, name)
+	} else if ok {
+		*into = name
+	}
 }
 
 // duration has an alias from the newer generation (A23).
@@ -115,6 +129,7 @@ func (s *settings) withoutEffect() {
 		"dedup_strategy":       {"ignore", "reject"},
 		"target_data_type":     {"hash", "json"},
 		"json_update_strategy": {"replace", "merge"},
+		"type":                 {"classic", "flink"},
 	} {
 		if v := s.m.Take(key); v.Present() {
 			v.Choice(words...)
@@ -123,16 +138,31 @@ func (s *settings) withoutEffect() {
 	if v := s.m.Take("debezium_lob_encoded_placeholder"); v.Present() {
 		v.Text()
 	}
-	for _, key := range []string{"wait_enabled", "retry_on_replica_failure"} {
+	for _, key := range []string{"wait_enabled", "retry_on_replica_failure", "enable_async_processing", "use_native_json_merge"} {
 		if v := s.m.Take(key); v.Present() {
 			v.Bool()
 		}
 	}
-	if v := s.m.Take("wait_timeout"); v.Present() {
-		s.number(v, 1, math.MaxInt32)
+	for key, high := range map[string]int64{
+		"wait_timeout": math.MaxInt32, "initial_sync_processes": maxSyncProcesses, "batch_queue_size": math.MaxInt32,
+		"ack_queue_size": math.MaxInt32, "idle_sleep_time_ms": maxIdle, "idle_streams_check_interval_ms": math.MaxInt32,
+		"busy_streams_check_interval_ms": math.MaxInt32, "retry_max_attempts": math.MaxInt32,
+		"retry_initial_delay_ms": math.MaxInt32, "retry_max_delay_ms": math.MaxInt32,
+	} {
+		if v := s.m.Take(key); v.Present() {
+			s.number(v, 1, high)
+		}
 	}
-	if v := s.m.Take("initial_sync_processes"); v.Present() {
-		s.number(v, 1, maxSyncProcesses)
+	if v := s.m.Take("logging"); v.Present() {
+		if m, ok := v.Map(); ok {
+			if level := m.Take("level"); level.Present() {
+				level.Choice("trace", "debug", "info", "warn", "error")
+			}
+			m.Done(yamlfile.Hints{})
+		}
+	}
+	if v := s.m.Take("advanced"); v.Present() {
+		v.Map()
 	}
 }
 

@@ -9,12 +9,12 @@ import (
 )
 
 // readColumns makes the effective column list: keys, then the columns of mapping that are not keys (spec 5.1).
-func (j *Job) readColumns(with *yamlfile.Map, w *pipelinev1.RelationalWrite) {
-	missing := pipelinev1.OnMissing_ON_MISSING_NULL
-	if v := with.Take("on_missing_field"); v.Written() {
-		missing = readMissing(v)
+func (j *Job) readColumns(with *yamlfile.Map, w *pipelinev1.RelationalWrite, missing pipelinev1.OnMissing) {
+	const fix = "write keys: with the columns that identify a row, each after a hyphen"
+	keys := with.Take("keys")
+	if w.GetLoadStrategy() != pipelinev1.LoadStrategy_LOAD_STRATEGY_APPEND { // which identifies no row
+		keys = with.Require("keys", fix)
 	}
-	keys := with.Require("keys", "write keys: with the columns that identify a row, each after a hyphen")
 	if keys.Present() {
 		if items, ok := keys.Items(); ok && len(items) == 0 {
 			keys.Error("write at least one column", "keys is empty")
@@ -160,9 +160,9 @@ func readComputed(v yamlfile.Value, c *pipelinev1.OutputColumn) *pipelinev1.Outp
 			c.OnMissing = readMissing(missing)
 		}
 	}
+	readHints(m, c)
 	m.Done(yamlfile.Hints{
-		Later:     []string{"type", "unit", "truncate", "binary", "cache"},
-		Elsewhere: map[string]string{"on_missing": "write on_missing_field:", "language": "write it beside expression:"},
+		Elsewhere: map[string]string{"on_missing": "write on_missing_field:", "language": "write it beside expression:", "cache": "remove it: a column has no cache"},
 	})
 	return c
 }

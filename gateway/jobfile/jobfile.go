@@ -31,15 +31,21 @@ type Job struct {
 	Unmapped map[string]bool
 	// Connections are the values that name the connections, by path of the output.
 	Connections map[string]yamlfile.Value
+	// Lookups are the values that name the connections of lookup blocks.
+	Lookups []yamlfile.Value
 	// Text is the file as written.
 	Text []byte
+
+	choices  choices
+	topImage yamlfile.Value
+	toRedis  bool
 }
 
 var jobName = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
 
-// later are job attributes of spec 10.3, 11.2 and others that this version does not have.
+// later are job attributes that the spec proposes and this version does not have.
 var later = []string{
-	"before_image", "empty_as_null", "on_filtered", "control_field", "null_text", "numeric_overflow", "positions", "retries",
+	"control_field", "null_text", "positions", "retries",
 }
 
 // Read reads a job file. name is its path below the pipeline's directory.
@@ -70,13 +76,15 @@ func Read(name string, text []byte) *Job {
 			j.Spec.Enabled = on
 		}
 	}
+	j.choices = readChoices(top, choices{missing: pipelinev1.OnMissing_ON_MISSING_NULL})
+	j.topImage = top.Take("before_image")
 	j.readSource(top)
 	j.readTransform(top)
 	j.readOutputs(top)
+	j.readLegacyKey(top)
 	top.Done(yamlfile.Hints{
 		Later: later,
 		Elsewhere: map[string]string{
-			"key":         "it set the key of redis.write, which is not supported yet by this version; remove it",
 			"row_format":  "write it below source:, beside redis:",
 			"redis":       "write it below source:",
 			"keyspace":    "write source: redis: with trigger: write-behind and key_pattern:",

@@ -9,9 +9,8 @@ import (
 )
 
 var (
-	writers     = []string{"relational.write"}
+	writers     = []string{"relational.write", "redis.write", "cassandra.write"}
 	writerHints = map[string]string{
-		"redis.write": "", "cassandra.write": "",
 		"filter": "write it below transform:", "add_field": "write it below transform:", "map": "write it below transform:",
 		"remove_field": "write it below transform:", "rename_field": "write it below transform:",
 	}
@@ -31,19 +30,35 @@ func (j *Job) readOutputs(top *yamlfile.Map) {
 	}
 	for _, item := range items {
 		before := j.File.Errors()
-		out := j.readRelational(item)
+		out := j.readWriter(item)
 		if out != nil && j.File.Errors() == before {
 			j.Spec.Outputs = append(j.Spec.Outputs, out)
 		}
 	}
 }
 
-// readRelational reads relational.write (spec 5.2).
-func (j *Job) readRelational(v yamlfile.Value) *pipelinev1.Output {
-	_, with, ok := block(v, writers, writerHints)
+// readWriter reads a block of output (spec 3.6).
+func (j *Job) readWriter(v yamlfile.Value) *pipelinev1.Output {
+	uses, with, ok := block(v, writers, writerHints)
 	if !ok {
 		return nil
 	}
+	switch uses {
+	case "redis.write":
+		j.readRedisWrite(with)
+	case "cassandra.write":
+		j.readCassandraWrite(with)
+	default:
+		return j.readRelational(v, with)
+	}
+	if m, ok := v.Map(); ok {
+		unsupported(m.Take("uses"), uses)
+	}
+	return nil
+}
+
+// readRelational reads relational.write (spec 5.2).
+func (j *Job) readRelational(v yamlfile.Value, with *yamlfile.Map) *pipelinev1.Output {
 	out := &pipelinev1.Output{Path: v.Path()}
 	w := &pipelinev1.RelationalWrite{}
 	out.Writer = &pipelinev1.Output_Relational{Relational: w}
@@ -61,16 +76,21 @@ func (j *Job) readRelational(v yamlfile.Value) *pipelinev1.Output {
 	if t := with.Require("table", "write table: <table>"); t.Present() {
 		w.Table, _ = t.Text()
 	}
-	j.readColumns(with, w)
+	own := readChoices(with, j.choices)
+	w.OnFiltered, w.EmptyAsNull, w.NumericOverflow = own.filtered, own.empty, own.overflow
+	readConversions(with, w)
+	j.readStrategy(with, w)
+	j.readColumns(with, w, own.missing)
 	readForeach(with, w)
-	readStrategy(with, w)
 	with.Done(yamlfile.Hints{
-		Later: []string{
-			"opcode_field", "active_record_indicator", "inactive_record_mapping", "allow_generated", "truncate", "binary",
-			"numeric_overflow", "empty_as_null", "batch_size",
-		},
 		Elsewhere: map[string]string{
-			"data_type": "remove it: it belongs to redis.write", "key": "write keys: with the key columns",
+			"truncate":     "write it with a column: <column>: {field: <field>, truncate: true}",
+			"binary":       "write it with a column: <column>: {field: <field>, binary: hex}",
+			"type":         "write it with a column: <column>: {field: <field>, type: timestamp}",
+			"unit":         "write it with a column: <column>: {field: <field>, unit: ms}",
+			"batch_size":   "write write_batch_size: below applier: in config.yaml",
+			"before_image": "write it at the top of the job",
+			"data_type":    "remove it: it belongs to redis.write", "key": "write keys: with the key columns",
 			"args": "remove it: it belongs to redis.write", "expire": "remove it: it belongs to redis.write",
 			"on_update": "remove it: it belongs to redis.write", "nest": "remove it: it belongs to redis.write",
 			"keyspace": "write schema:", "on_missing": "write on_missing_field:", "columns": "write mapping:",
@@ -78,23 +98,6 @@ func (j *Job) readRelational(v yamlfile.Value) *pipelinev1.Output {
 		},
 	})
 	return out
-}
-
-// readStrategy accepts the strategies that are mirror (A11); the others come later.
-func readStrategy(with *yamlfile.Map, w *pipelinev1.RelationalWrite) {
-	v := with.Take("load_strategy")
-	if !v.Written() {
-		return
-	}
-	word, ok := v.Choice("UPSERT", "APPEND", "REPLACE", "TYPE2")
-	if !ok {
-		return
-	}
-	if word != "UPSERT" {
-		v.Error("remove it, or write load_strategy: UPSERT", "load_strategy: %s is not supported yet by this version", word)
-		return
-	}
-	w.LoadStrategy = pipelinev1.LoadStrategy_LOAD_STRATEGY_UPSERT
 }
 
 // readForeach reads foreach (spec 5.3): "name: expression", split at the first colon.

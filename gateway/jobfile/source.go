@@ -47,8 +47,8 @@ func (j *Job) readSource(top *yamlfile.Map) {
 	j.readRowFormat(m, inner)
 	if redis {
 		inner.Done(yamlfile.Hints{
-			Later:     []string{"databases", "binary_fields", "connection"},
-			Elsewhere: map[string]string{"keys": "write it below source:, beside redis:", "pattern": "write key_pattern:"},
+			Later:     []string{"databases"},
+			Elsewhere: map[string]string{"connection": "remove it: it belongs to read-through jobs", "keys": "write it below source:, beside redis:", "pattern": "write key_pattern:"},
 		})
 	}
 	if keys := m.Take("keys"); keys.Present() {
@@ -61,7 +61,8 @@ func (j *Job) readSource(top *yamlfile.Map) {
 	for _, key := range ingest {
 		elsewhere[key] = "remove it: it belongs to jobs that read a database; this one reads Redis keys"
 	}
-	m.Done(yamlfile.Hints{Later: []string{"connection"}, Elsewhere: elsewhere})
+	elsewhere["connection"] = "remove it: it belongs to read-through jobs"
+	m.Done(yamlfile.Hints{Elsewhere: elsewhere})
 	j.SourceOK = j.File.Errors() == before
 }
 
@@ -74,7 +75,10 @@ func (j *Job) readRedis(m *yamlfile.Map, src *pipelinev1.Source) (ok bool, inner
 			old.Error("remove one of the two", "redis and keyspace mean the same")
 			return false, nil
 		}
-		old.Warn("write redis: with trigger: write-behind, key_pattern: and exclude_commands:", "keyspace is an old name")
+		old.Deprecated("write redis: with trigger: write-behind, key_pattern: and exclude_commands:", "keyspace is an old name")
+		if trigger := m.Take("trigger"); trigger.Written() { // an intermediate draft had it here
+			readTrigger(m)
+		}
 		v, pattern, exclude = old, "pattern", "exclude-commands"
 	} else if !v.Present() {
 		m.Require("redis", "write redis: with trigger: write-behind and key_pattern:")
@@ -92,7 +96,8 @@ func (j *Job) readRedis(m *yamlfile.Map, src *pipelinev1.Source) (ok bool, inner
 	either := func(key string) yamlfile.Value { return eitherPlace(m, inner, key) }
 	src.OnExpire = readPolicy(either("on_expire"))
 	src.OnEvict = readPolicy(either("on_evict"))
-	readReserved(either)
+	readValues(either, src)
+	j.readImage(either("before_image"), j.topImage)
 	readTypes(either("types"), src)
 	if load := either("initial_load"); load.Written() {
 		switch word, _ := load.Choice("none", "always", "if_empty"); word {
@@ -186,19 +191,39 @@ func readPolicy(v yamlfile.Value) pipelinev1.RemovalPolicy {
 	return pipelinev1.RemovalPolicy_REMOVAL_POLICY_IGNORE
 }
 
-// readReserved takes the attributes of which this version knows one word only.
-func readReserved(take func(string) yamlfile.Value) {
-	for key, words := range map[string][]string{
-		"on_flush":          {"ignore", "stop", "delete"}, // a flush is a gap: rows stay, and the line goes on
-		"values":            {"latest", "each"},
-		"on_unknown_delete": {"ignore", "delete"},
-	} {
-		v := take(key)
-		if !v.Written() {
-			continue
+// readValues reads which values reach the target, and what a flush does (spec 1.5, 1.6, design D1).
+func readValues(take func(string) yamlfile.Value, src *pipelinev1.Source) {
+	src.Values, src.OnFlush = pipelinev1.Values_VALUES_LATEST, pipelinev1.FlushPolicy_FLUSH_POLICY_STOP
+	if v := take("values"); v.Written() {
+		src.Values = word(v, src.GetValues(), names[pipelinev1.Values]{
+			{"latest", pipelinev1.Values_VALUES_LATEST}, {"each", pipelinev1.Values_VALUES_EACH},
+		})
+	}
+	if v := take("on_flush"); v.Written() {
+		if text, _ := v.Loose(); strings.EqualFold(text, "delete") {
+			v.Error("write on_flush: stop or on_flush: ignore", "on_flush: delete would empty the tables: no flush of Redis ever deletes rows")
+		} else {
+			src.OnFlush = word(v, src.GetOnFlush(), names[pipelinev1.FlushPolicy]{
+				{"stop", pipelinev1.FlushPolicy_FLUSH_POLICY_STOP}, {"ignore", pipelinev1.FlushPolicy_FLUSH_POLICY_IGNORE},
+			})
 		}
-		if word, ok := v.Choice(words...); ok && word != words[0] {
-			v.Error("write "+key+": "+words[0]+", or remove it", "%s: %s is not supported yet by this version", key, word)
+	}
+	if v := take("on_unknown_delete"); v.Written() {
+		if text, ok := v.Choice("ignore", "delete"); ok && text == "delete" {
+			v.Error("write on_unknown_delete: ignore, or remove it", "on_unknown_delete: delete is not supported yet by this version")
+		}
+	}
+	v := take("binary_fields")
+	if !v.Written() {
+		return
+	}
+	items, ok := v.Items()
+	if ok && len(items) == 0 {
+		v.Error("write at least one field, or remove it", "binary_fields is empty")
+	}
+	for _, item := range items {
+		if name, ok := item.Text(); ok && !slices.Contains(src.BinaryFields, name) {
+			src.BinaryFields = append(src.BinaryFields, name)
 		}
 	}
 }
@@ -291,7 +316,7 @@ func readKeys(v yamlfile.Value) *pipelinev1.KeyFields {
 		keys.Delimiter = ":"
 	}
 	fields := m.Require("fields", "write fields: with <name>: <number of the part, from 0>")
-	m.Done(yamlfile.Hints{Later: []string{"connection"}})
+	m.Done(yamlfile.Hints{Elsewhere: map[string]string{"connection": "remove it: it belongs to read-through jobs"}})
 	for _, e := range pairs(fields) {
 		if strings.TrimSpace(e.Key) == "" {
 			e.Value.Error("write a name", "a field has no name")

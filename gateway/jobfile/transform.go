@@ -14,9 +14,9 @@ import (
 )
 
 var (
-	blocks     = []string{"filter", "add_field", "remove_field", "rename_field", "map"}
+	blocks     = []string{"filter", "add_field", "remove_field", "rename_field", "map", "redis.lookup"}
 	blockHints = map[string]string{
-		"redis.lookup": "", "relational.lookup": "", "key": "",
+		"relational.lookup": "", "key": "write key: with expression: and language: at the top of the job",
 		"relational.write": "write it below output:",
 		"redis.write":      "write it below output:",
 		"cassandra.write":  "write it below output:",
@@ -36,28 +36,28 @@ func (j *Job) readTransform(top *yamlfile.Map) {
 	}
 	for _, item := range items {
 		before := j.File.Errors()
-		b := readBlock(item)
+		b := j.readBlock(item)
 		if b != nil && j.File.Errors() == before {
 			j.Spec.Transform = append(j.Spec.Transform, b)
 		}
 	}
 }
 
-func readBlock(v yamlfile.Value) *pipelinev1.Block {
+func (j *Job) readBlock(v yamlfile.Value) *pipelinev1.Block {
 	uses, with, ok := block(v, blocks, blockHints)
 	if !ok {
 		return nil
 	}
 	b := &pipelinev1.Block{Path: v.Path()}
-	later := []string{"cache"}
 	switch uses {
 	case "filter":
-		b.Block = &pipelinev1.Block_Filter{Filter: &pipelinev1.Filter{Expression: readExpression(with)}}
-		later = append(later, "on_filtered")
+		b.Block = &pipelinev1.Block_Filter{Filter: &pipelinev1.Filter{Expression: readExpression(with), Cache: readCache(with.Take("cache"))}}
 	case "add_field":
 		add := &pipelinev1.AddField{}
-		add.Multi = eachField(with, []string{"field", "expression", "language"}, func(m *yamlfile.Map) {
-			add.Fields = append(add.Fields, &pipelinev1.FieldExpression{Field: readField(m, "field"), Expression: readExpression(m)})
+		add.Multi = eachField(with, []string{"field", "expression", "language", "cache"}, func(m *yamlfile.Map) {
+			add.Fields = append(add.Fields, &pipelinev1.FieldExpression{
+				Field: readField(m, "field"), Expression: readExpression(m), Cache: readCache(m.Take("cache")),
+			})
 		})
 		b.Block = &pipelinev1.Block_AddField{AddField: add}
 	case "remove_field":
@@ -75,9 +75,13 @@ func readBlock(v yamlfile.Value) *pipelinev1.Block {
 		})
 		b.Block = &pipelinev1.Block_RenameField{RenameField: rename}
 	case "map":
-		b.Block = &pipelinev1.Block_Map{Map: readMap(with)}
+		m := readMap(with)
+		m.Cache = readCache(with.Take("cache"))
+		b.Block = &pipelinev1.Block_Map{Map: m}
+	case "redis.lookup":
+		b.Block = &pipelinev1.Block_RedisLookup{RedisLookup: j.readLookup(with)}
 	}
-	with.Done(yamlfile.Hints{Later: later})
+	with.Done(yamlfile.Hints{Elsewhere: map[string]string{"on_filtered": "write it at the top of the job, or below with: of an output"}})
 	return b
 }
 
@@ -100,7 +104,7 @@ func eachField(with *yamlfile.Map, single []string, read func(*yamlfile.Map)) (m
 	for _, item := range items {
 		if m, ok := item.Map(); ok {
 			read(m)
-			m.Done(yamlfile.Hints{Later: []string{"cache"}})
+			m.Done(yamlfile.Hints{})
 		}
 	}
 	return true

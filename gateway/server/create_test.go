@@ -134,3 +134,43 @@ func TestValidatePlan(t *testing.T) {
 		t.Errorf("problems: %v, %v", lines(res.GetProblems()), err)
 	}
 }
+
+func TestRowIndex(t *testing.T) {
+	for _, c := range []struct {
+		image    pipelinev1.BeforeImage
+		analysis *transformerv1.OutputAnalysis
+		want     bool
+		warning  string
+	}{
+		{pipelinev1.BeforeImage_BEFORE_IMAGE_KEYS, &transformerv1.OutputAnalysis{Indexable: true}, true, ""},
+		{pipelinev1.BeforeImage_BEFORE_IMAGE_KEYS, &transformerv1.OutputAnalysis{Indexable: true, Derivable: true}, false, ""},
+		{pipelinev1.BeforeImage_BEFORE_IMAGE_KEYS, &transformerv1.OutputAnalysis{}, false, ""},
+		{pipelinev1.BeforeImage_BEFORE_IMAGE_NONE, &transformerv1.OutputAnalysis{Indexable: true}, false, ""},
+		{pipelinev1.BeforeImage_BEFORE_IMAGE_FULL, &transformerv1.OutputAnalysis{Indexable: true, Derivable: true}, true, ""},
+		{pipelinev1.BeforeImage_BEFORE_IMAGE_FULL, &transformerv1.OutputAnalysis{}, false, "nothing there holds before images"},
+	} {
+		word := strings.ToLower(strings.TrimPrefix(c.image.String(), "BEFORE_IMAGE_"))
+		l := newLine()
+		l.transformer.check = func(*transformerv1.CheckRequest) (*transformerv1.CheckResponse, error) {
+			return &transformerv1.CheckResponse{Outputs: []*transformerv1.OutputAnalysis{c.analysis}}, nil
+		}
+		var asked bool
+		l.applier.check = func(r *applierv1.CheckRequest) (*applierv1.CheckResponse, error) {
+			asked = r.GetJobs()[0].GetOutputs()[0].GetRelational().GetRowIndex()
+			return &applierv1.CheckResponse{}, nil
+		}
+		res, err := l.server().Validate(t.Context(), &gatewayv1.ValidateRequest{
+			Files: files("jobs/emp.yaml", "before_image: "+word+"\n"+jobText),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := res.GetPipeline().GetJobs()[0].GetOutputs()[0].GetRelational().GetRowIndex()
+		if got != c.want || asked != c.want {
+			t.Errorf("%s, %v: row index %v, the applier was told %v", word, c.analysis, got, asked)
+		}
+		if text := lines(res.GetProblems()); (c.warning == "") != (text == "") || !strings.Contains(text, c.warning) {
+			t.Errorf("%s, %v: %s", word, c.analysis, text)
+		}
+	}
+}

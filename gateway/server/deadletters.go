@@ -22,7 +22,9 @@ func anyCapture[R any](s *Server, ask func(capturev1.CaptureServiceClient) (R, e
 }
 
 func (s *Server) readKeys(ctx context.Context, req *capturev1.ReadKeysRequest) (*capturev1.ReadKeysResponse, error) {
-	return anyCapture(s, func(c capturev1.CaptureServiceClient) (*capturev1.ReadKeysResponse, error) { return c.ReadKeys(ctx, req) })
+	return anyCapture(s, func(c capturev1.CaptureServiceClient) (*capturev1.ReadKeysResponse, error) {
+		return c.ReadKeys(ctx, req)
+	})
 }
 
 // ListRejected implements gatewayv1.GatewayServiceServer.

@@ -137,4 +137,3 @@ func same(a, b *pipelinev1.Pipeline) bool {
 	}
 	return proto.Equal(a, b)
 }
-

@@ -113,6 +113,15 @@ func (v Value) Warn(fix, format string, args ...any) {
 	v.file.report(pipelinev1.Severity_SEVERITY_WARNING, v.path, v.line, fmt.Sprintf(format, args...), fix)
 }
 
+// Deprecated warns of a form of an older or another generation. One such warning a file is enough (spec 12.1).
+func (v Value) Deprecated(fix, format string, args ...any) {
+	if v.file.deprecated {
+		return
+	}
+	v.file.deprecated = true
+	v.Warn(fix+"; slipstream migrate rewrites the file", format, args...)
+}
+
 // Key is the last name of the path, for messages.
 func (v Value) Key() string {
 	if v.path == "" {

@@ -42,6 +42,8 @@ type File struct {
 	problems []*pipelinev1.Problem
 	errors   int
 	reported map[string]bool
+	// deprecated says that a warning of an old form was given.
+	deprecated bool
 }
 
 // Parse reads a file. A file that is no YAML has a problem and a root that is absent.

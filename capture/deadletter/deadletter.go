@@ -30,6 +30,8 @@ const (
 	FieldStored = "dead_letters_stored"
 	// FieldPushedOut counts dead letters that the cap pushed out.
 	FieldPushedOut = "dead_letters_pushed_out"
+	// FieldReplayed counts dead letters that were put back on the line.
+	FieldReplayed = "dead_letters_replayed"
 )
 
 const (

@@ -34,8 +34,7 @@ func Stream(ctx context.Context, client redis.UniversalClient, stream string, li
 			return nil, fmt.Errorf("reading dead letters in %q: %w", stream, err)
 		}
 		for _, e := range entries {
-			r, job, at := decode(e.Values)
-			out.Entries = append(out.Entries, &capturev1.DeadLetter{Id: e.ID, TimestampMs: at, Job: job, Reject: r})
+			out.Entries = append(out.Entries, letter(e))
 		}
 		if int64(len(entries)) < page {
 			break
@@ -43,6 +42,33 @@ func Stream(ctx context.Context, client redis.UniversalClient, stream string, li
 		next = "(" + entries[len(entries)-1].ID
 	}
 	return out, nil
+}
+
+// Find reads the dead letters of these IDs, in their order, and returns the IDs that there are none of.
+func Find(ctx context.Context, client redis.UniversalClient, stream string, ids []string) (found []*capturev1.DeadLetter, missing []string, err error) {
+	pipe := client.Pipeline()
+	asked := make([]*redis.XMessageSliceCmd, len(ids))
+	for i, id := range ids {
+		asked[i] = pipe.XRange(ctx, stream, id, id)
+	}
+	if len(ids) > 0 {
+		if _, err := pipe.Exec(ctx); err != nil {
+			return nil, nil, fmt.Errorf("reading %d dead letters of %q: %w", len(ids), stream, err)
+		}
+	}
+	for i, a := range asked {
+		if len(a.Val()) == 0 {
+			missing = append(missing, ids[i])
+			continue
+		}
+		found = append(found, letter(a.Val()[0]))
+	}
+	return found, missing, nil
+}
+
+func letter(e redis.XMessage) *capturev1.DeadLetter {
+	r, job, at := decode(e.Values)
+	return &capturev1.DeadLetter{Id: e.ID, TimestampMs: at, Job: job, Reject: r}
 }
 
 func readPage(ctx context.Context, client redis.UniversalClient, stream, from string, page int64, oldest bool) ([]redis.XMessage, error) {

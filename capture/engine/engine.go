@@ -181,6 +181,8 @@ func (e *Engine) follow(ctx context.Context, wg *sync.WaitGroup, names []string)
 var (
 	// ErrUnknownPipeline says that no pipeline of that name runs here.
 	ErrUnknownPipeline = errors.New("no such pipeline")
+	// ErrUnknownJob says that the pipeline has no job of that name.
+	ErrUnknownJob = errors.New("no such job")
 	// ErrUnknownStream says that a stream is not one of dead letters.
 	ErrUnknownStream = errors.New("no such stream")
 )

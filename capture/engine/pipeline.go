@@ -48,6 +48,7 @@ type pipeline struct {
 	instances  []string
 	plan       []wanted
 	held       map[string]*holding
+	halted     map[string]time.Time // jobs that a flush has stopped, and since when
 }
 
 // holding is a lane that this instance runs.
@@ -103,6 +104,9 @@ func (p *pipeline) tick(ctx context.Context) error {
 		return errors.Join(err, lerr)
 	}
 	if herr := p.heartbeat(ctx); herr != nil {
+		return errors.Join(err, herr)
+	}
+	if herr := p.halts(ctx); herr != nil {
 		return errors.Join(err, herr)
 	}
 	return errors.Join(err, p.reconcile(ctx), p.observe(ctx))

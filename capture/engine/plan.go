@@ -2,6 +2,8 @@ package engine
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
 	"slipstream/capture/stream"
 	"slipstream/proto/flow"
@@ -48,4 +50,21 @@ func lanesOf(p *pipelinev1.Pipeline, source string, job *pipelinev1.Job, partiti
 		}
 	}
 	return lanes
+}
+
+// lookups are the connections that the lookup blocks of a job read, by name, their secret references unresolved (G10).
+func lookups(p *pipelinev1.Pipeline, job *pipelinev1.Job) []*pipelinev1.Connection {
+	names := map[string]bool{}
+	for _, b := range job.GetTransform() {
+		if l := b.GetRedisLookup(); l != nil {
+			names[l.GetConnection()] = true
+		}
+	}
+	var all []*pipelinev1.Connection
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		if c := p.GetConnections()[name]; c != nil { // validation refuses a name that is none
+			all = append(all, c)
+		}
+	}
+	return all
 }

@@ -22,6 +22,9 @@ func (p *pipeline) reconcile(ctx context.Context) error {
 	share := map[string]wanted{}
 	if p.running {
 		for _, w := range plan {
+			if _, halted := p.halted[w.job.GetName()]; halted {
+				continue
+			}
 			if assigned(w.name(), p.instances) == p.e.o.Instance {
 				share[w.name()] = w
 			}
@@ -56,7 +59,8 @@ func (p *pipeline) start(ctx context.Context, w wanted) {
 	db := s.source.Logical(w.job)
 	l := lane.New(lane.Config{
 		Lane: w.lane, Generation: p.generation, Job: w.job, Connection: w.connection, Settings: p.spec.GetSettings(),
-		Owner: p.e.o.Instance, Stream: w.stream, Database: uint32(db), Finite: w.finite,
+		Lookups: lookups(p.spec, w.job),
+		Owner:   p.e.o.Instance, Stream: w.stream, Database: uint32(db), Finite: w.finite,
 		Dial: p.e.o.Transformer, Redis: s.rdb, Store: s.store, Bell: s.bell, Sweeps: s.sweeps, Gaps: s.gaps,
 		Streams: s.streams.Dial, Values: s.values(db), WindowBytes: p.e.o.WindowBytes,
 		Metrics: p.e.metrics, Tracer: p.e.tracer, Logger: p.log,

@@ -10,6 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"google.golang.org/protobuf/proto"
 
+	"slipstream/capture/flush"
 	"slipstream/capture/gap"
 	"slipstream/capture/recorder"
 	"slipstream/capture/resp"
@@ -71,6 +72,7 @@ type site struct {
 	bell            *stream.Bell
 	sweeps          *sweep.Book
 	gaps            *gap.Book
+	flushes         *flush.Book
 	recorder        recorder.Recorder
 	upkeep          *upkeep.Upkeep
 	id              string // of the source installation (design D4)
@@ -99,8 +101,10 @@ func newSite(ctx context.Context, e *Engine, p *pipelinev1.Pipeline) (*site, err
 	}
 	s.store, s.bell = stream.NewStore(s.rdb), stream.NewBell(streams.Dial)
 	s.sweeps, s.gaps = sweep.NewBook(s.rdb, name), gap.NewBook(s.rdb, name)
+	s.flushes = flush.NewBook(s.rdb, name)
 	s.recorder = recorder.NewNotifications(recorder.Config{
-		Pipeline: name, Instance: e.o.Instance, Source: src, Streams: streams, Gaps: s.gaps, Metrics: e.recorder, Log: e.log,
+		Pipeline: name, Instance: e.o.Instance, Source: src, Streams: streams, Gaps: s.gaps, Flushes: s.flushes,
+		Metrics: e.recorder, Log: e.log,
 	})
 	s.upkeep = upkeep.New(upkeep.Config{
 		Pipeline: name, Instance: e.o.Instance, Source: src, Streams: streams, Metrics: e.sweeps, Log: e.log,

@@ -30,13 +30,14 @@ type shot struct {
 	reason     string
 	plan       []wanted
 	held       map[string]*holding
+	halted     map[string]time.Time
 }
 
 func (p *pipeline) shot() shot {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := shot{
-		spec: p.spec, generation: p.generation, running: p.running, site: p.site, reason: p.reason, plan: p.plan,
+		spec: p.spec, generation: p.generation, running: p.running, site: p.site, reason: p.reason, plan: p.plan, halted: p.halted,
 		held: make(map[string]*holding, len(p.held)),
 	}
 	for name, h := range p.held {
@@ -91,8 +92,11 @@ func (p *pipeline) fillLanes(ctx context.Context, s *shot, out *capturev1.Pipeli
 	}
 	for i, w := range s.plan {
 		status := &capturev1.LaneStatus{Lane: w.lane, State: capturev1.LaneState_LANE_STATE_IDLE, Owner: holders[i]}
+		flushed, halted := s.halted[w.lane.GetJob()]
 		if h := s.held[w.name()]; h != nil {
 			status = h.lane.Status()
+		} else if halted && holders[i] == "" {
+			status = stoppedByFlush(w.lane, flushed)
 		} else if holders[i] != "" {
 			status.State = capturev1.LaneState_LANE_STATE_UNSPECIFIED // its owner knows
 			if at, ok := headers[i].Settled([]string{w.lane.GetConnection()}); ok {
@@ -162,7 +166,7 @@ func jobStatus(fields map[string]string) *capturev1.JobStatus {
 		Counts: &flowv1.Counts{
 			Changes: number(lane.FieldChanges), Filtered: number(lane.FieldFiltered), Rejected: number(lane.FieldRejected),
 			Inserted: number(lane.FieldInserted), Updated: number(lane.FieldUpdated), Deleted: number(lane.FieldDeleted),
-			Rows: number(lane.FieldRows),
+			Rows: number(lane.FieldRows), TakenOver: number(lane.FieldTakenOver), Outdated: number(lane.FieldOutdated),
 		},
 		Skipped: number(lane.FieldSkipped), ExpiredUnread: number(lane.FieldUnread),
 		LastArrivalMs: int64(number(lane.FieldLastArrival)),

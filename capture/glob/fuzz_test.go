@@ -35,6 +35,9 @@ func FuzzGlob(f *testing.F) {
 		if bytes.Equal(pattern, key) && !bytes.ContainsAny(pattern, `*?[\`) && !got {
 			t.Fatalf("%q does not match itself", pattern)
 		}
+		if len(key) == 0 { // KEYS has its own mind of the empty key; the channels that are subscribed to are never empty
+			pattern, key = append([]byte("k:"), pattern...), []byte("k:")
+		}
 		found, err := asked.Run(t.Context(), rdb, []string{string(key)}, pattern).Int()
 		if err != nil {
 			t.Fatal(err)

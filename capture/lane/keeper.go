@@ -19,6 +19,9 @@ const (
 	FieldUpdated  = "updated"
 	FieldDeleted  = "deleted"
 	FieldRows     = "rows"
+	// FieldTakenOver and FieldOutdated: see flow.v1.Counts.
+	FieldTakenOver = "taken_over"
+	FieldOutdated  = "outdated"
 	// FieldSkipped counts keys that are neither hash nor JSON.
 	FieldSkipped = "skipped"
 	// FieldUnread counts values that expired or were evicted before they were read.
@@ -163,6 +166,8 @@ func (k *keeper) count(ctx context.Context) {
 		{FieldUpdated, int64(k.counts.Updated)},
 		{FieldDeleted, int64(k.counts.Deleted)},
 		{FieldRows, int64(k.counts.Rows)},
+		{FieldTakenOver, int64(k.counts.TakenOver)},
+		{FieldOutdated, int64(k.counts.Outdated)},
 		{FieldSkipped, k.skipped},
 		{FieldUnread, k.unread},
 	}

@@ -52,6 +52,8 @@ type Config struct {
 	Job        *pipelinev1.Job
 	Connection *pipelinev1.Connection
 	Settings   *pipelinev1.Settings
+	// Lookups are the connections that lookup blocks of the job read, references unresolved.
+	Lookups []*pipelinev1.Connection
 	// Owner is the instance, for logs and the position row.
 	Owner string
 	// Stream is what it reads, Database the logical database of the keys.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -114,6 +115,7 @@ func (s *session) drive(opened *flowv1.Opened) error {
 	s.tail = tail.New(tail.Options{
 		Stream: l.c.Stream, Incarnation: s.incarnation, At: o.at, Source: l.c.Job.GetSource(), Database: l.c.Database,
 		Connection: l.c.Connection.GetName(), Dial: l.c.Streams, Values: l.c.Values, Unread: &l.unread,
+		Indexed: indexed(l.c.Job, l.c.Connection.GetName()),
 		Entries: int(l.c.Settings.GetReadBatchSize()), Bytes: int(l.c.WindowBytes / batchShare),
 	})
 	defer func() { _ = s.tail.Close() }()
@@ -124,6 +126,14 @@ func (s *session) drive(opened *flowv1.Opened) error {
 		}
 	}
 	return s.run()
+}
+
+// indexed says whether a connection keeps a row index for a job. An output of it that keeps none knows its rows by the
+// Redis key.
+func indexed(job *pipelinev1.Job, connection string) bool {
+	return slices.ContainsFunc(job.GetOutputs(), func(o *pipelinev1.Output) bool {
+		return o.GetConnection() == connection && o.GetRelational().GetRowIndex()
+	})
 }
 
 // recorded waits for the stream to have a header: the recorder makes it.
@@ -170,7 +180,7 @@ func (s *session) open() (*flowv1.Opened, error) {
 	}
 	sender, opened, err := flow.Open(ctx, link, &flowv1.Open{
 		Lane: l.c.Lane, Generation: l.c.Generation, Job: l.c.Job, Connection: l.c.Connection, Settings: l.c.Settings,
-		WindowBytes: l.c.WindowBytes, Owner: l.c.Owner,
+		WindowBytes: l.c.WindowBytes, Owner: l.c.Owner, Lookups: l.c.Lookups,
 	}, &events{s: s, lane: l, ctx: s.ctx})
 	if err != nil {
 		return nil, err

@@ -80,6 +80,8 @@ func add(to, c *flowv1.Counts) {
 	to.Updated += c.GetUpdated()
 	to.Deleted += c.GetDeleted()
 	to.Rows += c.GetRows()
+	to.TakenOver += c.GetTakenOver()
+	to.Outdated += c.GetOutdated()
 }
 
 // landed notes that a session has ended: what was under way is not known to be settled and will be read again.

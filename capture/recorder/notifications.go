@@ -32,6 +32,8 @@ type Config struct {
 	Streams *source.Config
 	// Gaps is told what may have been missed.
 	Gaps Gaps
+	// Flushes is told which jobs a flush of the source stops. Default: nobody is.
+	Flushes Flushes
 	// Metrics are counted in. Default: none.
 	Metrics *Metrics
 	// Log is told of starts, stops and changes of state. Default: slog.Default().
@@ -59,6 +61,7 @@ type Notifications struct {
 	sessions int
 	known    map[string]stream.ID
 	alive    time.Time
+	flushes  flushes // of the asking goroutine while there is one
 
 	mu    sync.Mutex
 	state state
@@ -97,10 +100,12 @@ func NewNotifications(c Config) *Notifications {
 	if c.Metrics == nil {
 		c.Metrics = NewMetrics(nil)
 	}
-	return &Notifications{
+	n := &Notifications{
 		Config: c, pipeline: c.Pipeline, replan: make(chan struct{}, 1), known: map[string]stream.ID{},
 		state: state{since: time.Now(), reason: "starting"},
 	}
+	n.flushes.n = n
+	return n
 }
 
 // Configure sets what is recorded.

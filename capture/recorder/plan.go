@@ -3,7 +3,9 @@ package recorder
 import (
 	"fmt"
 	"slices"
+	"strings"
 
+	"slipstream/capture/flush"
 	"slipstream/capture/source"
 	"slipstream/capture/stream"
 	"slipstream/proto/keyspace"
@@ -14,6 +16,14 @@ import (
 type Plan struct {
 	Generation uint64
 	Jobs       []Job
+	// OnFlush are the jobs that a flush of the source stops, also those whose stream an application writes.
+	OnFlush []Flushed
+}
+
+// Flushed is a job that a flush stops, and its logical database.
+type Flushed struct {
+	Name string
+	DB   int
 }
 
 // Job is what is recorded for a job, and where.
@@ -38,6 +48,9 @@ func NewPlan(p *pipelinev1.Pipeline, src *source.Config) *Plan {
 	plan := &Plan{Generation: p.GetGeneration()}
 	for _, j := range p.GetJobs() {
 		s := j.GetSource()
+		if j.GetEnabled() && flush.Stops(j) {
+			plan.OnFlush = append(plan.OnFlush, Flushed{Name: j.GetName(), DB: src.Logical(j)})
+		}
 		if !j.GetEnabled() || s.GetStream() != "" || s.GetKeyPattern() == "" {
 			continue
 		}
@@ -94,7 +107,7 @@ func newTable(plan *Plan) *table {
 	for _, j := range plan.Jobs {
 		tr := &tracked{Job: j, first: len(t.streams), exclude: map[string]struct{}{}}
 		for _, name := range j.Exclude {
-			tr.exclude[name] = struct{}{}
+			tr.exclude[strings.ToLower(name)] = struct{}{}
 		}
 		t.streams = append(t.streams, j.Streams...)
 		t.jobs = append(t.jobs, tr)

@@ -9,7 +9,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"slipstream/capture/gap"
 	"slipstream/capture/source"
 	"slipstream/proto/keyspace"
 )
@@ -19,8 +18,6 @@ const (
 	drain = 5 * time.Second
 	// checkEvery is the time between looks at the headers of all streams.
 	checkEvery = 5 * time.Second
-	// flushEvery is the number of beats between looks for a flush of the source.
-	flushEvery = 5
 )
 
 // session records from one connect to the end of the connection. It returns why it ended, nil only when ctx did.
@@ -60,6 +57,9 @@ func (n *Notifications) session(ctx context.Context, token string) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := n.flushes.resume(ctx, facts); err != nil {
+		return err
+	}
 	sub, err := n.Source.Dial(ctx)
 	if err != nil {
 		return err
@@ -70,7 +70,7 @@ func (n *Notifications) session(ctx context.Context, token string) (err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	s := &subscription{
-		n: n, conn: sub, queue: newQueue(n.Memory), watched: watched, flushes: facts.Flushes,
+		n: n, conn: sub, queue: newQueue(n.Memory), watched: watched,
 		tables: map[string]*table{}, extra: map[string]*event{},
 	}
 	var group errgroup.Group
@@ -188,8 +188,7 @@ type subscription struct {
 	n       *Notifications
 	queue   *queue
 	conn    conn
-	watched bool  // CONFIG tells whether the events are still on
-	flushes int64 // as counted by the source; negative: it does not tell
+	watched bool // CONFIG tells whether the events are still on
 
 	mu     sync.Mutex
 	tables map[string]*table // waiting for the answer to their PING, by its payload
@@ -229,7 +228,7 @@ func (s *subscription) control(ctx context.Context, plan *Plan) error {
 	beat := time.NewTicker(s.n.Beat)
 	defer beat.Stop()
 	checked := time.Now()
-	for beats := 1; ; {
+	for {
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
@@ -242,7 +241,7 @@ func (s *subscription) control(ctx context.Context, plan *Plan) error {
 			}
 		case <-beat.C:
 			payload := beatPayload(time.Now())
-			err := s.check(ctx, beats)
+			err := s.check(ctx)
 			switch {
 			case err == nil:
 				checked = time.Now()
@@ -255,35 +254,17 @@ func (s *subscription) control(ctx context.Context, plan *Plan) error {
 			if err := out.Flush(); err != nil {
 				return fmt.Errorf("sending a beat: %w", err)
 			}
-			beats++
 		}
 	}
 }
 
 // check looks whether the source still sends events, and whether it was flushed. It comes before the PING of a beat:
 // what the beat vouches for is what was received while the events were on.
-func (s *subscription) check(ctx context.Context, beats int) error {
+func (s *subscription) check(ctx context.Context) error {
 	if s.watched {
 		if err := s.n.stillEnabled(ctx); err != nil {
 			return err
 		}
 	}
-	if s.flushes < 0 || beats%flushEvery != 0 {
-		return nil
-	}
-	flushes, err := source.Flushes(ctx, s.n.src)
-	if err != nil {
-		return err
-	}
-	if flushes > s.flushes {
-		err := s.n.openGap(ctx, gap.Gap{
-			Cause: gap.Flush, Began: time.Now().Add(-flushEvery * s.n.Beat), Ended: time.Now(),
-			Detail: "FLUSHDB, FLUSHALL or SWAPDB ran on the source; rows of keys that vanished stay",
-		})
-		if err != nil {
-			return err
-		}
-	}
-	s.flushes = flushes
-	return nil
+	return s.n.flushes.look(ctx)
 }

@@ -21,6 +21,9 @@ type Engine interface {
 	Check(context.Context, *pipelinev1.Pipeline) *capturev1.CheckResponse
 	Status(ctx context.Context, pipeline string) (*capturev1.PipelineStatus, error)
 	Rejected(context.Context, *capturev1.ListRejectedRequest) ([]*capturev1.DeadLetterStream, error)
+	Replay(context.Context, *capturev1.ReplayRequest) ([]*capturev1.ReplayedStream, error)
+	ReadKeys(context.Context, *capturev1.ReadKeysRequest) (*capturev1.ReadKeysResponse, error)
+	AcknowledgeFlush(ctx context.Context, pipeline string) (jobs []string, err error)
 }
 
 var _ Engine = (*engine.Engine)(nil)
@@ -93,11 +96,43 @@ func (s *Server) ListRejected(ctx context.Context, r *capturev1.ListRejectedRequ
 	return &capturev1.ListRejectedResponse{Streams: streams}, nil
 }
 
+// Replay puts dead letters back on the line.
+func (s *Server) Replay(ctx context.Context, r *capturev1.ReplayRequest) (*capturev1.ReplayResponse, error) {
+	streams, err := s.engine.Replay(ctx, r)
+	if err != nil {
+		return nil, statusOf(err)
+	}
+	return &capturev1.ReplayResponse{Streams: streams}, nil
+}
+
+// ReadKeys reads live keys.
+func (s *Server) ReadKeys(ctx context.Context, r *capturev1.ReadKeysRequest) (*capturev1.ReadKeysResponse, error) {
+	if r.GetPipeline() == nil {
+		return nil, status.Error(codes.InvalidArgument, "pipeline is missing")
+	}
+	keys, err := s.engine.ReadKeys(ctx, r)
+	if err != nil {
+		return nil, statusOf(err)
+	}
+	return keys, nil
+}
+
+// AcknowledgeFlush lets the lanes run again that a flush has stopped.
+func (s *Server) AcknowledgeFlush(ctx context.Context, r *capturev1.AcknowledgeFlushRequest) (*capturev1.AcknowledgeFlushResponse, error) {
+	jobs, err := s.engine.AcknowledgeFlush(ctx, r.GetPipeline())
+	if err != nil {
+		return nil, statusOf(err)
+	}
+	return &capturev1.AcknowledgeFlushResponse{Jobs: jobs}, nil
+}
+
 // statusOf gives an error the code that callers act on.
 func statusOf(err error) error {
 	switch {
-	case errors.Is(err, engine.ErrUnknownPipeline), errors.Is(err, engine.ErrUnknownStream):
+	case errors.Is(err, engine.ErrUnknownPipeline), errors.Is(err, engine.ErrUnknownStream), errors.Is(err, engine.ErrUnknownJob):
 		return status.Error(codes.NotFound, err.Error())
+	case errors.Is(err, engine.ErrRequest):
+		return status.Error(codes.InvalidArgument, err.Error())
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return status.FromContextError(err).Err()
 	}

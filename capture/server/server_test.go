@@ -27,7 +27,20 @@ type fake struct {
 	check    func(*pipelinev1.Pipeline) *capturev1.CheckResponse
 	status   func(string) (*capturev1.PipelineStatus, error)
 	rejected func(*capturev1.ListRejectedRequest) ([]*capturev1.DeadLetterStream, error)
+	replay   func(*capturev1.ReplayRequest) ([]*capturev1.ReplayedStream, error)
+	keys     func(*capturev1.ReadKeysRequest) (*capturev1.ReadKeysResponse, error)
+	flush    func(string) ([]string, error)
 }
+
+func (f fake) Replay(_ context.Context, r *capturev1.ReplayRequest) ([]*capturev1.ReplayedStream, error) {
+	return f.replay(r)
+}
+
+func (f fake) ReadKeys(_ context.Context, r *capturev1.ReadKeysRequest) (*capturev1.ReadKeysResponse, error) {
+	return f.keys(r)
+}
+
+func (f fake) AcknowledgeFlush(_ context.Context, name string) ([]string, error) { return f.flush(name) }
 
 func (f fake) Check(_ context.Context, p *pipelinev1.Pipeline) *capturev1.CheckResponse {
 	return f.check(p)

@@ -18,6 +18,11 @@ const (
 	FieldAfter       = "after"
 	FieldBefore      = "before"
 	FieldTraceparent = "traceparent"
+	// Those below are Slipstream's own: applications' streams have no say in them.
+	FieldHash       = "hash"       // a packed hash
+	FieldFound      = "found"      // what the recorder found where that was no value
+	FieldAsOf       = "as_of"      // side streams: the main ID whose value this is
+	FieldConnection = "connection" // side streams: the only connection it is for
 )
 
 // entries reads the answer to an XREAD of one stream into b.
@@ -119,13 +124,50 @@ func (r *Reader) fields(b *Batch, e *Entry) error {
 			e.Before = b.arena.Copy(value)
 		case fTraceparent:
 			e.Traceparent = string(value)
+		default:
+			r.own(b, e, f, value)
 		}
 	}
 	if !hasKey {
 		e.fault("the entry has no field key")
 	}
-	e.Carries = e.After != nil
+	e.Carries = e.After != nil || e.Hash != nil
 	return nil
+}
+
+// own takes the fields that only Slipstream writes. In the stream of an application they are any other field.
+func (r *Reader) own(b *Batch, e *Entry, f field, value []byte) {
+	if r.stream.Foreign && !e.Side {
+		return
+	}
+	switch f {
+	case fHash:
+		if err := checkPacked(value); err != nil {
+			e.fault("%v", err)
+			return
+		}
+		e.Hash = b.arena.Copy(value)
+	case fFound:
+		switch string(value) {
+		case TextNothing:
+			e.Found = FoundNothing
+		case TextOther:
+			e.Found = FoundOther
+		default:
+			e.fault("unknown finding %q", value)
+		}
+	case fAsOf:
+		id, err := parseBytes(value)
+		if err != nil || id.IsZero() || !e.Side {
+			e.fault("as_of %q is not the ID of a change", value)
+			return
+		}
+		e.AsOf = id
+	case fConnection:
+		if e.Side {
+			e.Connection = r.intern(value)
+		}
+	}
 }
 
 // longest is how much of a value that is not understood is shown.
@@ -155,6 +197,10 @@ const (
 	fAfter
 	fBefore
 	fTraceparent
+	fHash
+	fFound
+	fAsOf
+	fConnection
 )
 
 func fieldOf(name []byte) field {
@@ -175,6 +221,14 @@ func fieldOf(name []byte) field {
 		return fBefore
 	case FieldTraceparent:
 		return fTraceparent
+	case FieldHash:
+		return fHash
+	case FieldFound:
+		return fFound
+	case FieldAsOf:
+		return fAsOf
+	case FieldConnection:
+		return fConnection
 	}
 	return fOther
 }

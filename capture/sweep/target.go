@@ -31,21 +31,27 @@ func Targets(p *pipelinev1.Pipeline, src *source.Config, partitions int) map[str
 		if !j.GetEnabled() {
 			continue
 		}
-		s := j.GetSource()
-		all := len(s.GetTypes()) == 0
-		targets[j.GetName()] = Target{
-			Job:         j.GetName(),
-			Pattern:     s.GetKeyPattern(),
-			DB:          src.Logical(j),
-			Hash:        all || slices.Contains(s.GetTypes(), "hash"),
-			JSON:        all || slices.Contains(s.GetTypes(), "json"),
-			Streams:     stream.OfJob(p.GetName(), j, partitions),
-			Connections: stream.Connections(j),
-			Foreign:     s.GetStream() != "",
-			Rate:        int(p.GetSettings().GetSweepRate()),
-		}
+		t := TargetOf(j, src)
+		t.Streams = stream.OfJob(p.GetName(), j, partitions)
+		t.Connections = stream.Connections(j)
+		t.Rate = int(p.GetSettings().GetSweepRate())
+		targets[j.GetName()] = t
 	}
 	return targets
+}
+
+// TargetOf is what a sweep of a job reads.
+func TargetOf(j *pipelinev1.Job, src *source.Config) Target {
+	s := j.GetSource()
+	all := len(s.GetTypes()) == 0
+	return Target{
+		Job:     j.GetName(),
+		Pattern: s.GetKeyPattern(),
+		DB:      src.Logical(j),
+		Hash:    all || slices.Contains(s.GetTypes(), "hash"),
+		JSON:    all || slices.Contains(s.GetTypes(), "json"),
+		Foreign: s.GetStream() != "",
+	}
 }
 
 // selection is what a cursor belongs to.

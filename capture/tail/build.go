@@ -70,13 +70,18 @@ func (t *Tail) build(entries []stream.Entry) *Read {
 
 // fateOf decides about a run, and remembers or forgets that its value is unread.
 func (t *Tail) fateOf(r *run) (fate, *value) {
-	if r.carried != nil {
+	switch {
+	case r.replay:
+		return r.again(t.probes[r.probe].value.kind), nil
+	case r.carried != nil:
 		return r.carry(), nil
-	}
-	if r.superseded {
+	case r.superseded:
 		return fateDelete, nil // removed, and written again by an entry that carries its value
 	}
-	v := &t.probes[r.probe].value
+	v := &value{kind: r.found}
+	if !r.known {
+		v = &t.probes[r.probe].value
+	}
 	unread := r.vanished && t.o.Unread.has(r.key)
 	f := r.decide(v.kind, t.policy, unread)
 	t.o.Unread.set(r.key, f == fatePending)
@@ -92,6 +97,7 @@ func (t *Tail) describe(c *changev1.Change, r *run, f fate, v *value) {
 	c.Traceparent = r.traceparent
 	c.Folded = r.folded
 	c.Db = t.policy.db
+	c.AsOf = r.asOf.Proto()
 	if len(r.before) > 0 {
 		c.Before = t.values.arena.Copy(r.before)
 	}
@@ -101,6 +107,9 @@ func (t *Tail) describe(c *changev1.Change, r *run, f fate, v *value) {
 	}
 	c.Op = r.op()
 	switch {
+	case r.carried != nil && r.carried.Hash != nil:
+		h := t.values.unpack(r.carried.Hash)
+		c.Type, c.Shape, c.Values, c.Ends = changev1.ValueType_VALUE_TYPE_HASH, h.shape, h.values, h.ends
 	case r.carried != nil:
 		c.Type, c.Document = changev1.ValueType_VALUE_TYPE_JSON, t.values.arena.Copy(r.carried.After)
 	case v.kind == kindJSON:

@@ -13,17 +13,22 @@ import (
 type policy struct {
 	expireDeletes bool // an expired key deletes its row (spec 1.5)
 	evictDeletes  bool // so does an evicted one
-	derivable     bool // the key columns come from the Redis key, so that a key of another type can be a delete (D1)
+	derivable     bool // the rows of a key are known without its value: a key of another type can be a delete (D1)
 	hash, json    bool // types the job takes
+	each          bool // every entry is a change of its own (D1, values: each)
 	db            uint32
+	connection    string  // of the lane
 	choice        *choice // nil: every entry belongs to the job
 }
 
-func policyOf(s *pipelinev1.Source, db uint32) policy {
+// policyOf is the policy of a lane. indexed says that its target keeps a row index, which knows the rows of a key.
+func policyOf(s *pipelinev1.Source, db uint32, connection string, indexed bool) policy {
 	return policy{
 		expireDeletes: s.GetOnExpire() == pipelinev1.RemovalPolicy_REMOVAL_POLICY_DELETE,
 		evictDeletes:  s.GetOnEvict() == pipelinev1.RemovalPolicy_REMOVAL_POLICY_DELETE,
-		derivable:     len(s.GetKeys().GetFields()) > 0,
+		derivable:     indexed || len(s.GetKeys().GetFields()) > 0,
+		each:          s.GetValues() == pipelinev1.Values_VALUES_EACH,
+		connection:    connection,
 		hash:          len(s.GetTypes()) == 0 || slices.Contains(s.GetTypes(), "hash"),
 		json:          len(s.GetTypes()) == 0 || slices.Contains(s.GetTypes(), "json"),
 		db:            db,
@@ -31,11 +36,20 @@ func policyOf(s *pipelinev1.Source, db uint32) policy {
 	}
 }
 
+// takes says whether an entry belongs to the lane.
+func (p *policy) takes(e *stream.Entry) bool {
+	return (e.Connection == "" || e.Connection == p.connection) && p.choice.takes(e)
+}
+
 // run is a maximal series of entries of one key that become one change: either entries whose value is read from the key,
-// or a single entry that carries its value.
+// or a single entry that carries its value or says what was found instead of one.
 type run struct {
 	key     []byte
 	carried *stream.Entry // the entry that carries its value; nil: the value is read
+	known   bool          // nothing is read: what was at the key is found
+	found   kind
+	asOf    stream.ID // the change whose value is repeated; zero: none
+	replay  bool      // a dead letter is repeated (spec 9.4): the run only asks whether its key is there
 
 	main        bool      // some entry is of the main stream; id is then the newest of those
 	id          stream.ID // newest entry
@@ -46,6 +60,7 @@ type run struct {
 	folded      uint32
 	first       int // index of its oldest entry
 	probe       int // index of the read of its value
+	earlier     int // index of the key's run before it, -1 where there is none
 
 	created    bool // the first main entry says that the key came into being
 	removed    bool // an explicit removal, or one by the server that the job's policy makes one (G7)
@@ -77,8 +92,13 @@ func (f *fold) reset() {
 	clear(f.latest)
 }
 
-// reads says whether the value of the run is read from its key.
-func (r *run) reads() bool { return r.carried == nil && !r.superseded }
+// reads says whether the run asks its key: for its value, or in a replay as recorded whether it is there.
+func (r *run) reads() bool {
+	return r.replay || (r.carried == nil && !r.known && !r.superseded)
+}
+
+// repeats says whether an entry is a dead letter on its way again: a value as it was recorded, or a delete.
+func repeats(e *stream.Entry) bool { return !e.AsOf.IsZero() || (e.Side && e.Op == stream.OpDelete) }
 
 // gather folds entries; earlier results are forgotten.
 func (f *fold) gather(entries []stream.Entry, p policy) {
@@ -89,22 +109,43 @@ func (f *fold) gather(entries []stream.Entry, p policy) {
 			f.faults = append(f.faults, *e)
 			continue
 		}
-		if !p.choice.takes(e) {
+		if !p.takes(e) {
 			continue // it is accounted for, like all of the batch
 		}
+		if repeats(e) { // it says nothing of the present, so it stands for itself
+			f.add(begin(e, p, true), i, -1)
+			continue
+		}
 		at, seen := f.latest[string(e.Key)]
-		if seen && f.runs[at].carried == nil && !e.Carries {
+		if !seen {
+			at = -1
+		}
+		if seen && f.joins(&f.runs[at], e, p) {
 			f.runs[at].add(e, p)
 			continue
 		}
-		if seen && e.Carries && f.runs[at].carried == nil {
-			f.runs[at].superseded = true
+		if e.Carries {
+			for j := at; j >= 0 && f.runs[j].carried == nil; j = f.runs[j].earlier {
+				f.runs[j].superseded = true
+			}
 		}
-		f.runs = append(f.runs, begin(e, p, seen))
-		at = len(f.runs) - 1
-		f.runs[at].first = i
-		f.latest[string(e.Key)] = at
+		f.latest[string(e.Key)] = len(f.runs)
+		f.add(begin(e, p, seen), i, at)
 	}
+}
+
+func (f *fold) add(r run, first, earlier int) {
+	r.first, r.earlier = first, earlier
+	f.runs = append(f.runs, r)
+}
+
+// joins says whether an entry becomes part of the latest run of its key. Where every change counts, only what sweeps and
+// replays ask to be read again is folded.
+func (f *fold) joins(r *run, e *stream.Entry, p policy) bool {
+	if r.carried != nil || r.known || e.Carries || e.Found != stream.FoundUnknown {
+		return false
+	}
+	return !p.each || (e.Side && !r.main)
 }
 
 // order puts the runs into the order in which they are applied.
@@ -125,6 +166,14 @@ func begin(e *stream.Entry, p policy, again bool) run {
 	r := run{key: e.Key, firstMs: e.Ms, before: e.Before}
 	if e.Carries {
 		r.carried = e
+	}
+	switch {
+	case repeats(e):
+		r.replay, r.asOf = true, e.AsOf
+	case e.Found == stream.FoundOther:
+		r.known, r.found = true, kindOther
+	case e.Found == stream.FoundNothing, p.each && e.Op.Gone():
+		r.known, r.found = true, kindMissing // what is at the key by now is another change
 	}
 	r.add(e, p)
 	r.created = r.created && !again
@@ -225,13 +274,25 @@ func (r *run) decide(found kind, p policy, unread bool) fate {
 	return fateSkipped
 }
 
+// again is the fate of a dead letter that is repeated. What is written needs a key to be there, as a removal that came
+// after it leaves nothing in the row index that would tell; what is deleted needs it to be gone (G4, G7).
+func (r *run) again(found kind) fate {
+	switch {
+	case r.carried == nil && found == kindMissing:
+		return fateDelete
+	case r.carried != nil && found != kindMissing:
+		return fateUpsert
+	}
+	return fateNothing
+}
+
 // carry is the fate of a run that carries its value.
 func (r *run) carry() fate {
 	switch r.carried.Op {
-	case stream.OpCreate, stream.OpUpdate, stream.OpRead:
+	case stream.OpCreate, stream.OpUpdate, stream.OpRead, stream.OpMayDelete:
 		return fateUpsert // text that is not JSON is for the transformer to reject
 	}
-	if r.removed || r.maybe {
+	if r.removed {
 		return fateDelete
 	}
 	return fateNothing

@@ -185,6 +185,7 @@ func TestFateOfCarriedValues(t *testing.T) {
 		{`c:k={}`, fateUpsert, changev1.Op_OP_CREATE},
 		{`u:k={}`, fateUpsert, changev1.Op_OP_UPDATE},
 		{`R:k={}`, fateUpsert, changev1.Op_OP_READ},
+		{`m:k={}`, fateUpsert, changev1.Op_OP_UPDATE},
 		{`d:k={}`, fateDelete, 0},
 		{`x:k={}`, fateNothing, 0},
 		{`u:k=`, fateUpsert, changev1.Op_OP_UPDATE}, // the transformer rejects it
@@ -207,11 +208,11 @@ func TestPolicyOfAJob(t *testing.T) {
 	got := policyOf(&pipelinev1.Source{
 		OnExpire: del, Types: []string{"json"},
 		Keys: &pipelinev1.KeyFields{Delimiter: ":", Fields: map[string]uint32{"id": 1}},
-	}, 3)
-	if want := (policy{expireDeletes: true, derivable: true, json: true, db: 3}); got != want {
+	}, 3, "target", false)
+	if want := (policy{expireDeletes: true, derivable: true, json: true, db: 3, connection: "target"}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
-	if got, want := policyOf(&pipelinev1.Source{OnEvict: del}, 0), (policy{evictDeletes: true, hash: true, json: true}); got != want {
+	if got, want := policyOf(&pipelinev1.Source{OnEvict: del}, 0, "", true), (policy{evictDeletes: true, derivable: true, hash: true, json: true}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }

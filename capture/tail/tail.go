@@ -37,6 +37,8 @@ type Options struct {
 	Database uint32
 	// Connection is the connection the lane writes to; it stands in the dead letters made here.
 	Connection string
+	// Indexed says that the target keeps a row index for the job: the rows of a key are known without its value.
+	Indexed bool
 	// Dial connects to the Redis that keeps the streams: one connection a Tail.
 	Dial func(context.Context) (*resp.Conn, error)
 	// Values lends connections to the database of the keys.
@@ -105,6 +107,7 @@ type Tail struct {
 	fold   fold
 	values values
 	probes []probe
+	asked  map[string]int // index of a probe by its name, where probes are shared
 
 	conn    *resp.Conn     // nil until needed, and after it broke
 	reader  *stream.Reader // on conn
@@ -125,7 +128,7 @@ func New(o Options) *Tail {
 	if o.Unread == nil {
 		o.Unread = &Unread{}
 	}
-	return &Tail{o: o, policy: policyOf(o.Source, o.Database), read: o.At, done: o.At}
+	return &Tail{o: o, policy: policyOf(o.Source, o.Database, o.Connection, o.Indexed), asked: map[string]int{}, read: o.At, done: o.At}
 }
 
 // At is the position up to which entries were gathered.
@@ -235,18 +238,14 @@ func withinBytes(entries []stream.Entry, limit int) int {
 	return len(entries)
 }
 
-func carriedSize(e *stream.Entry) int { return len(e.Key) + len(e.After) + len(e.Before) }
+func carriedSize(e *stream.Entry) int { return len(e.Key) + len(e.After) + len(e.Hash) + len(e.Before) }
 
 // load folds entries and reads their values. It returns how many entries, from the first, have their values read.
 func (t *Tail) load(ctx context.Context, entries []stream.Entry) (int, error) {
 	t.fold.gather(entries, t.policy)
 	t.probes = t.probes[:0]
-	for i := range t.fold.runs {
-		if r := &t.fold.runs[i]; r.reads() {
-			r.probe = len(t.probes)
-			t.probes = append(t.probes, probeOf(r))
-		}
-	}
+	clear(t.asked)
+	t.ask(t.policy.each) // otherwise no two runs ask the same
 	if len(t.probes) == 0 {
 		return len(entries), nil
 	}
@@ -273,26 +272,15 @@ func (t *Tail) load(ctx context.Context, entries []stream.Entry) (int, error) {
 // reload folds the entries that are left of a cut batch, takes the values that were read for them, and reads those of
 // keys that need a read only now because what superseded it was cut off.
 func (t *Tail) reload(ctx context.Context, entries []stream.Entry) error {
-	known := make(map[string]int, len(t.probes))
+	clear(t.asked)
 	for i := range t.probes {
-		if t.probes[i].done {
-			known[string(t.probes[i].key)] = i
+		if p := &t.probes[i]; p.done {
+			t.asked[p.name()] = i
 		}
 	}
 	t.fold.gather(entries, t.policy)
 	from := len(t.probes)
-	for i := range t.fold.runs {
-		r := &t.fold.runs[i]
-		if !r.reads() {
-			continue
-		}
-		at, ok := known[string(r.key)]
-		if !ok {
-			at = len(t.probes)
-			t.probes = append(t.probes, probeOf(r))
-		}
-		r.probe = at
-	}
+	t.ask(true)
 	for from < len(t.probes) {
 		err := t.o.Values.With(ctx, func(conn *resp.Conn) error {
 			n, err := t.values.read(ctx, conn, t.probes[from:], t.o.Bytes)
@@ -306,9 +294,33 @@ func (t *Tail) reload(ctx context.Context, entries []stream.Entry) error {
 	return nil
 }
 
+// ask gives every run that asks its key a probe. Where they share, those that ask the same have one for all.
+func (t *Tail) ask(share bool) {
+	for i := range t.fold.runs {
+		r := &t.fold.runs[i]
+		if !r.reads() {
+			continue
+		}
+		p := probeOf(r)
+		r.probe = len(t.probes)
+		if share {
+			name := p.name()
+			if at, ok := t.asked[name]; ok {
+				r.probe = at
+				continue
+			}
+			t.asked[name] = r.probe
+		}
+		t.probes = append(t.probes, p)
+	}
+}
+
 func probeOf(r *run) probe {
 	p := probe{key: r.key}
-	if r.json {
+	switch {
+	case r.replay:
+		p.presence, p.ask = true, askExists
+	case r.json:
 		p.ask = askJSON
 	}
 	return p

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"slipstream/capture/resp"
+	"slipstream/capture/stream"
 	changev1 "slipstream/proto/slipstream/change/v1"
 )
 
@@ -37,14 +38,25 @@ type probe struct {
 	tries int
 	value value
 	done  bool
+	// presence says that only the presence of the key is asked for.
+	presence bool
+}
+
+// name is what is asked of which key.
+func (p *probe) name() string {
+	if p.presence {
+		return "?" + string(p.key)
+	}
+	return "=" + string(p.key)
 }
 
 type question byte
 
 const (
-	askHash question = iota // HGETALL: the value, or WRONGTYPE
-	askJSON                 // JSON.GET: the value, or a refusal
-	askType                 // TYPE: after a refusal
+	askHash   question = iota // HGETALL: the value, or WRONGTYPE
+	askJSON                   // JSON.GET: the value, or a refusal
+	askType                   // TYPE: after a refusal
+	askExists                 // EXISTS: whether there is a key, of whatever type
 )
 
 const (
@@ -152,6 +164,8 @@ func ask(out *resp.Writer, p *probe) {
 		out.String("JSON.GET")
 	case askType:
 		out.String("TYPE")
+	case askExists:
+		out.String("EXISTS")
 	}
 	out.Bytes(p.key)
 }
@@ -166,11 +180,13 @@ func (v *values) answer(in *resp.Reader, p *probe) error {
 		err = v.document(in, p)
 	case askType:
 		err = typeOf(in, p)
+	case askExists:
+		err = exists(in, p)
 	}
 	if err == nil {
 		return nil
 	}
-	if p.ask == askType || !wrongCommand(err) || p.tries >= mostTries {
+	if p.ask == askType || p.ask == askExists || !wrongCommand(err) || p.tries >= mostTries {
 		return err
 	}
 	p.tries++
@@ -207,6 +223,18 @@ func typeOf(in *resp.Reader, p *probe) error {
 		p.value, p.done = value{kind: kindMissing}, true
 	default:
 		p.value, p.done = value{kind: kindOther}, true
+	}
+	return nil
+}
+
+func exists(in *resp.Reader, p *probe) error {
+	n, err := in.Int()
+	if err != nil {
+		return err
+	}
+	p.value, p.done = value{kind: kindOther}, true
+	if n == 0 {
+		p.value.kind = kindMissing
 	}
 	return nil
 }
@@ -250,6 +278,19 @@ func (v *values) hash(in *resp.Reader, p *probe) error {
 		kind: kindHash, shape: v.shapes.of(v.sig), values: v.arena.Copy(v.text), ends: append([]uint32(nil), v.ends...),
 	}
 	return nil
+}
+
+// unpack is the value of a hash that an entry carries.
+func (v *values) unpack(packed []byte) value {
+	v.sig, v.text, v.ends = v.sig[:0], v.text[:0], v.ends[:0]
+	for field, text := range stream.Unpack(packed) {
+		v.sig = appendField(v.sig, field)
+		v.text = append(v.text, text...)
+		v.ends = append(v.ends, uint32(len(v.text)))
+	}
+	return value{
+		kind: kindHash, shape: v.shapes.of(v.sig), values: v.arena.Copy(v.text), ends: append([]uint32(nil), v.ends...),
+	}
 }
 
 // shapes are the lists of field names of a batch, each once (design D7).

@@ -4,6 +4,7 @@ package lanetest
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -147,7 +148,7 @@ func (t *Target) batchesOf(ctx context.Context, r *flow.Receiver[*changev1.Batch
 		case d.Batch == nil:
 			return fmt.Errorf("unexpected frame %v", d)
 		}
-		rejects := t.rejects(d.Batch)
+		rejects := t.rejects(open.Lane, d.Batch)
 		if len(rejects) > 0 {
 			if err := r.Rejects(&flowv1.Rejects{Sequence: d.Batch.Sequence, Rejects: rejects}); err != nil {
 				return err
@@ -180,7 +181,7 @@ func (t *Target) batchesOf(ctx context.Context, r *flow.Receiver[*changev1.Batch
 	}
 }
 
-func (t *Target) rejects(b *changev1.Batch) []*flowv1.Reject {
+func (t *Target) rejects(lane *flowv1.Lane, b *changev1.Batch) []*flowv1.Reject {
 	var out []*flowv1.Reject
 	for i, c := range b.Changes {
 		if t.Reject == nil {
@@ -193,10 +194,36 @@ func (t *Target) rejects(b *changev1.Batch) []*flowv1.Reject {
 			}
 			out = append(out, &flowv1.Reject{
 				Change: uint32(i), SourceId: id, Key: c.Key, Reason: reason, ErrorClass: "target", Attempts: 1,
+				Connection: lane.GetConnection(), Opcode: letters[c.Op], Record: record(b, c),
 			})
 		}
 	}
 	return out
+}
+
+var letters = map[changev1.Op]string{
+	changev1.Op_OP_CREATE: "c", changev1.Op_OP_UPDATE: "u", changev1.Op_OP_DELETE: "d", changev1.Op_OP_READ: "r",
+}
+
+// record is a change as a dead letter has it (spec 1.3).
+func record(b *changev1.Batch, c *changev1.Change) []byte {
+	r := map[string]any{"opcode": letters[c.Op], "after": nil, "ts_ms": c.TsMs}
+	switch c.Type {
+	case changev1.ValueType_VALUE_TYPE_JSON:
+		r["type"], r["after"] = "json", json.RawMessage(c.Document)
+	case changev1.ValueType_VALUE_TYPE_HASH:
+		hash, from := map[string]string{}, uint32(0)
+		for i, f := range b.Shapes[c.Shape].Fields {
+			hash[string(f)] = string(c.Values[from:c.Ends[i]])
+			from = c.Ends[i]
+		}
+		r["type"], r["after"] = "hash", hash
+	}
+	text, err := json.Marshal(r)
+	if err != nil {
+		return nil
+	}
+	return text
 }
 
 // commit is the target's transaction.

@@ -34,6 +34,7 @@ type Job struct {
 	Exclude []string // events that are dropped (spec 1.4)
 	Hash    bool     // events of hashes matter
 	JSON    bool     // events of JSON documents matter
+	Each    bool     // every change is recorded with the value read right after it (D1, values: each)
 	Streams []stream.Stream
 }
 
@@ -62,6 +63,7 @@ func NewPlan(p *pipelinev1.Pipeline, src *source.Config) *Plan {
 			Exclude: s.GetExcludeCommands(),
 			Hash:    all || slices.Contains(s.GetTypes(), "hash"),
 			JSON:    all || slices.Contains(s.GetTypes(), "json"),
+			Each:    s.GetValues() == pipelinev1.Values_VALUES_EACH,
 			Streams: stream.OfJob(p.GetName(), j, Partitions(p.GetSettings())),
 		})
 	}
@@ -81,7 +83,9 @@ type table struct {
 	plan     *Plan
 	patterns map[string]*target // by the pattern subscribed to
 	streams  []stream.Stream
+	owners   []*tracked // the job of each stream
 	jobs     []*tracked
+	each     bool // some job wants every value
 }
 
 // target is a pattern of keys and the jobs that want them.
@@ -110,6 +114,10 @@ func newTable(plan *Plan) *table {
 			tr.exclude[strings.ToLower(name)] = struct{}{}
 		}
 		t.streams = append(t.streams, j.Streams...)
+		for range j.Streams {
+			t.owners = append(t.owners, tr)
+		}
+		t.each = t.each || j.Each
 		t.jobs = append(t.jobs, tr)
 		prefix := channelPrefix(j.DB)
 		to := t.patterns[prefix+j.Pattern]

@@ -50,8 +50,16 @@ func configOf(t testing.TB, addr string) *source.Config {
 func newRig(t testing.TB, options devserver.RedisOptions, jobs ...*pipelinev1.Job) *rig {
 	t.Helper()
 	server := devserver.Redis(t, options)
-	r := &rig{t: t, server: server, config: configOf(t, server.Addr)}
-	r.rdb = redis.NewClient(&redis.Options{Addr: server.Addr, Protocol: 2})
+	r := rigAt(t, server.Addr, jobs...)
+	r.server = server
+	return r
+}
+
+// rigAt is a rig on a server that is none of its own.
+func rigAt(t testing.TB, addr string, jobs ...*pipelinev1.Job) *rig {
+	t.Helper()
+	r := &rig{t: t, config: configOf(t, addr)}
+	r.rdb = redis.NewClient(&redis.Options{Addr: addr, Protocol: 2})
 	t.Cleanup(func() { _ = r.rdb.Close() })
 	r.store = stream.NewStore(r.rdb)
 	r.gaps = gap.NewBook(r.rdb, "p")

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"slipstream/capture/resp"
 	"slipstream/capture/source"
 	"slipstream/proto/keyspace"
 )
@@ -34,7 +35,9 @@ func (n *Notifications) session(ctx context.Context, token string) (err error) {
 		n: n, known: n.known, alive: n.alive,
 		fence: fence{conn: conn, key: n.leaseKey(), token: token, ttl: n.Lease},
 	}
+	w.reader = reader{n: n, conns: map[int]*resp.Conn{}}
 	defer func() {
+		w.reader.close()
 		n.alive = w.alive
 		err = errors.Join(err, w.fence.conn.Close())
 	}()

@@ -51,15 +51,17 @@ func (t *transaction) command(args ...string) {
 }
 
 // entry adds an XADD. Fields are op and command and the name of the field key, encoded.
-func (t *transaction) entry(index int, main string, id stream.ID, fields, key []byte) {
+func (t *transaction) entry(index int, main string, id stream.ID, fields, key []byte, more extra) {
 	var text [48]byte
-	t.encoded = append(t.encoded, "*10\r\n$4\r\nXADD\r\n"...)
+	t.head('*', 10+more.members)
+	t.encoded = append(t.encoded, "$4\r\nXADD\r\n"...)
 	t.text(main)
 	// A stream that vanished is not to come back unnoticed.
 	t.encoded = append(t.encoded, "$10\r\nNOMKSTREAM\r\n"...)
 	t.bytes(id.Append(text[:0]))
 	t.encoded = append(t.encoded, fields...)
 	t.bytes(key)
+	t.encoded = append(t.encoded, more.encoded...)
 	t.touched[index] = id
 	t.commands++
 	t.entries++

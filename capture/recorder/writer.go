@@ -31,7 +31,8 @@ type writer struct {
 	renewed  time.Time
 	checked  time.Time
 
-	tx transaction
+	tx     transaction
+	reader reader
 }
 
 // next gives an ID for something received at ms.
@@ -45,23 +46,28 @@ func (w *writer) next(ms int64) stream.ID {
 }
 
 // encode turns entries into commands: an XADD each, then the header of each stream touched.
-func (w *writer) encode(b *batch, only []int) {
+func (w *writer) encode(b *batch, extras []extra, only []int) {
 	tx := &w.tx
 	tx.reset(len(w.table.streams))
-	add := func(e *pending) {
+	add := func(i int) {
+		e := &b.entries[i]
+		var more extra
+		if extras != nil {
+			more = extras[i]
+		}
 		fields := e.event.fields
 		if e.created {
 			fields = e.event.created
 		}
-		tx.entry(int(e.stream), w.table.streams[e.stream].Main, w.next(e.ms), fields, b.keys[e.from:e.to])
+		tx.entry(int(e.stream), w.table.streams[e.stream].Main, w.next(e.ms), fields, b.keys[e.from:e.to], more)
 	}
 	if only == nil {
 		for i := range b.entries {
-			add(&b.entries[i])
+			add(i)
 		}
 	} else {
 		for _, i := range only {
-			add(&b.entries[i])
+			add(i)
 		}
 	}
 	for i, last := range tx.touched {
@@ -74,12 +80,29 @@ func (w *writer) encode(b *batch, only []int) {
 	}
 }
 
-// write records a batch, waiting as long as Redis does not take it.
+// write records a batch, waiting as long as Redis does not take it: in one transaction, or where entries carry values in
+// as many as these ask for.
 func (w *writer) write(ctx context.Context, b *batch) error {
+	for from := 0; ; {
+		extras, n := w.reader.extras(ctx, b.table, b.entries[from:], b.keys)
+		part := batch{table: b.table, entries: b.entries[from : from+n], keys: b.keys}
+		last := from+n == len(b.entries)
+		if last {
+			part.beat = b.beat
+		}
+		if err := w.record(ctx, &part, extras); err != nil || last {
+			return err
+		}
+		from += n
+	}
+}
+
+// record writes one transaction.
+func (w *writer) record(ctx context.Context, b *batch, extras []extra) error {
 	var only []int
 	started := time.Now()
 	for {
-		w.encode(b, only)
+		w.encode(b, extras, only)
 		lost, err := w.send(ctx)
 		if err != nil {
 			return err

@@ -40,7 +40,9 @@ func (f fake) ReadKeys(_ context.Context, r *capturev1.ReadKeysRequest) (*captur
 	return f.keys(r)
 }
 
-func (f fake) AcknowledgeFlush(_ context.Context, name string) ([]string, error) { return f.flush(name) }
+func (f fake) AcknowledgeFlush(_ context.Context, name string) ([]string, error) {
+	return f.flush(name)
+}
 
 func (f fake) Check(_ context.Context, p *pipelinev1.Pipeline) *capturev1.CheckResponse {
 	return f.check(p)

@@ -79,9 +79,9 @@ type Rehearsal interface {
 	Txn
 	// Show is the statement that a write would run, for one of its rows alone, with the values in place.
 	Show(w *Write, row int32) string
-	// Read reads columns of the table in the rows that have the keys of rows: one list of texts a row found, as the
-	// database prints them, nil for NULL, in the order of the keys.
-	Read(ctx context.Context, t *Table, v *Values, rows []int32, columns []int) ([][][]byte, error)
+	// Read reads columns of every row of the table that agrees with one of rows in the columns by: one list of texts a
+	// row found, as the database prints them, nil for NULL; of each of rows in turn.
+	Read(ctx context.Context, t *Table, by []int, v *Values, rows []int32, columns []int) ([][][]byte, error)
 }
 
 // Session is a lane that holds its fence. It is used by one goroutine at a time and has at most one Txn under way.

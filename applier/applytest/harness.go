@@ -34,6 +34,8 @@ type Harness struct {
 	NullsFirst bool
 	// NULInText says that text columns hold NUL characters; where they do not, such values are rejected.
 	NULInText bool
+	// AnySize says that the database does not keep to the sizes that column types declare.
+	AnySize bool
 }
 
 // Database is an empty database.
@@ -91,6 +93,9 @@ func Run(t *testing.T, h Harness) {
 		{"check", checkCases},
 		{"index", indexCases},
 		{"strategy", strategyCases},
+		{"choice", choiceCases},
+		{"create", createCases},
+		{"preview", previewCases},
 	} {
 		t.Run(group.name, func(t *testing.T) {
 			for _, c := range group.cases {

@@ -153,7 +153,7 @@ func (l *lane) try(ctx context.Context, a *attempt) error {
 		return err
 	}
 	if indexed {
-		if a.ledgers, err = l.load(ctx, txn, a.prepared); err == nil {
+		if a.ledgers, err = load(ctx, txn, a.prepared, l.open.Job); err == nil {
 			err = a.plan()
 		}
 	}

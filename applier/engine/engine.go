@@ -143,9 +143,7 @@ func (e *Engine) Check(ctx context.Context, r *applierv1.CheckRequest) *applierv
 		return unreachable(r.GetConnection(), err)
 	}
 	response := lease.target.Check(ctx, r.GetJobs())
-	if err := lease.release(); err != nil {
-		e.log.WarnContext(ctx, "closing a target", slog.Any("error", err))
-	}
+	e.release(ctx, lease)
 	return response
 }
 

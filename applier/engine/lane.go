@@ -236,7 +236,7 @@ func (l *lane) bind(ctx context.Context, batch *applierv1.RowBatch) error {
 		if err != nil {
 			return err
 		}
-		table, err := l.lease.target.Table(ctx, o.GetRelational())
+		table, err := bindTable(ctx, l.lease.target, o.GetRelational())
 		if err != nil {
 			return err
 		}

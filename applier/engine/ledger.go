@@ -10,6 +10,7 @@ import (
 	"slipstream/proto/fault"
 	applierv1 "slipstream/proto/slipstream/applier/v1"
 	flowv1 "slipstream/proto/slipstream/flow/v1"
+	pipelinev1 "slipstream/proto/slipstream/pipeline/v1"
 )
 
 // ledger works out who owns which row of one output after a batch (design D8): the entries of the row index that the
@@ -38,13 +39,13 @@ type outcome struct {
 }
 
 // load reads and locks the entries that a batch touches, output by output.
-func (l *lane) load(ctx context.Context, txn applier.Txn, p *prepared) (map[uint32]*ledger, error) {
+func load(ctx context.Context, txn applier.Txn, p *prepared, job *pipelinev1.Job) (map[uint32]*ledger, error) {
 	ledgers := map[uint32]*ledger{}
 	for _, c := range p.outputs {
 		if c.rows.Owners == nil {
 			continue
 		}
-		g := &ledger{c: c, output: l.indexName(c.rows.Output)}
+		g := &ledger{c: c, output: indexName(job, c.rows.Output)}
 		owners, rows := g.touches()
 		var err error
 		if g.found, err = txn.Owned(ctx, g.output, owners, rows); err != nil {

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"slipstream/proto/flow"
 	applierv1 "slipstream/proto/slipstream/applier/v1"
 	flowv1 "slipstream/proto/slipstream/flow/v1"
+	pipelinev1 "slipstream/proto/slipstream/pipeline/v1"
 )
 
 // prepared is a batch whose values are converted by the types of its tables.
@@ -41,6 +43,21 @@ func prepare(batch *applierv1.RowBatch, tables tableSet) (*prepared, error) {
 		p.outputs = append(p.outputs, c)
 	}
 	return p, nil
+}
+
+// bindTable binds an output to the catalogue, with the conversions that the job chose (spec 10.3). What a dialect says of
+// its own types holds where the job says nothing.
+func bindTable(ctx context.Context, target applier.Target, w *pipelinev1.RelationalWrite) (*applier.Table, error) {
+	table, err := target.Table(ctx, w)
+	if err != nil {
+		return nil, err
+	}
+	for i := range table.Columns {
+		if i < len(w.GetColumns()) {
+			table.Columns[i].Type = table.Columns[i].Type.With(value.RulesOf(w, w.GetColumns()[i]))
+		}
+	}
+	return table, nil
 }
 
 // fresh tells whether the tables are still those the batch was prepared with.

@@ -7,14 +7,20 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	flowv1 "slipstream/proto/slipstream/flow/v1"
+	pipelinev1 "slipstream/proto/slipstream/pipeline/v1"
 )
 
 // rejects is the frame for the refused records of a batch, oldest first. The transformer adds what only it knows: key,
 // record, opcode and the rest of the change.
 func (l *lane) rejects(a *attempt) *flowv1.Rejects {
-	frame := &flowv1.Rejects{Sequence: a.batch.Sequence, Rejects: make([]*flowv1.Reject, 0, a.refused.count())}
-	for output, of := range a.refused {
-		w := l.open.Job.Outputs[output]
+	return &flowv1.Rejects{Sequence: a.batch.Sequence, Rejects: a.refused.list(l.open.Job, a.attempts)}
+}
+
+// list are the refused records, oldest first.
+func (r refused) list(job *pipelinev1.Job, attempts uint32) []*flowv1.Reject {
+	all := make([]*flowv1.Reject, 0, r.count())
+	for output, of := range r {
+		w := job.Outputs[output]
 		table := w.GetRelational().GetTable()
 		if schema := w.GetRelational().GetSchema(); schema != "" {
 			table = schema + "." + table
@@ -22,13 +28,13 @@ func (l *lane) rejects(a *attempt) *flowv1.Rejects {
 		for change, why := range of {
 			r := proto.Clone(why).(*flowv1.Reject)
 			r.Change, r.Output = change, int32(output)
-			r.Writer, r.Connection, r.Table = "relational.write", l.connection, table
-			r.Block, r.Attempts = w.Path+" relational.write", a.attempts
-			frame.Rejects = append(frame.Rejects, r)
+			r.Writer, r.Connection, r.Table = "relational.write", w.Connection, table
+			r.Block, r.Attempts = w.Path+" relational.write", attempts
+			all = append(all, r)
 		}
 	}
-	slices.SortFunc(frame.Rejects, func(a, b *flowv1.Reject) int {
+	slices.SortFunc(all, func(a, b *flowv1.Reject) int {
 		return cmp.Or(cmp.Compare(a.Change, b.Change), cmp.Compare(a.Output, b.Output))
 	})
-	return frame
+	return all
 }

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"fmt"
@@ -55,13 +56,6 @@ func (r *rehearsal) Show(w *applier.Write, row int32) string {
 	if !ok {
 		return ""
 	}
-	same := func(columns []int, row int32) string {
-		var terms []string
-		for _, i := range columns {
-			terms = append(terms, b.names[i]+" = "+shown(w, i, row))
-		}
-		return strings.Join(terms, " AND ")
-	}
 	switch w.Verb {
 	case applier.Upsert, applier.Insert:
 		var values, set []string
@@ -81,19 +75,19 @@ func (r *rehearsal) Show(w *applier.Write, row int32) string {
 		}
 		return text + "UPDATE SET " + strings.Join(set, ", ") + ";"
 	case applier.Close:
-		return fmt.Sprintf("UPDATE %s SET %s WHERE %s%s;", b.relation.quoted(), b.closes.sets, same(w.Columns, row), b.closes.active)
+		return fmt.Sprintf("UPDATE %s SET %s WHERE %s%s;", b.relation.quoted(), b.closes.sets, b.agree(w, w.Columns, row), b.closes.active)
 	case applier.Prune:
 		var kept []string
 		for _, k := range w.Keep {
-			kept = append(kept, "("+same(w.Table.Keys, k)+")")
+			kept = append(kept, "("+b.agree(w, w.Table.Keys, k)+")")
 		}
 		but := ""
 		if len(kept) > 0 {
 			but = " AND NOT (" + strings.Join(kept, " OR ") + ")"
 		}
-		return fmt.Sprintf("DELETE FROM %s WHERE %s%s;", b.relation.quoted(), same(w.Columns, row), but)
+		return fmt.Sprintf("DELETE FROM %s WHERE %s%s;", b.relation.quoted(), b.agree(w, w.Columns, row), but)
 	}
-	return fmt.Sprintf("DELETE FROM %s WHERE %s;", b.relation.quoted(), same(w.Columns, row))
+	return fmt.Sprintf("DELETE FROM %s WHERE %s;", b.relation.quoted(), b.agree(w, w.Columns, row))
 }
 
 // shown is a value as SQL. The server reads a quoted text by the type of its column.
@@ -114,7 +108,9 @@ func shown(w *applier.Write, column int, row int32) string {
 }
 
 // Read implements applier.Rehearsal.
-func (r *rehearsal) Read(ctx context.Context, t *applier.Table, v *applier.Values, rows []int32, columns []int) ([][][]byte, error) {
+func (r *rehearsal) Read(
+	ctx context.Context, t *applier.Table, by []int, v *applier.Values, rows []int32, columns []int,
+) ([][][]byte, error) {
 	b, ok := t.Native.(*bound)
 	if !ok {
 		return nil, nil
@@ -124,23 +120,18 @@ func (r *rehearsal) Read(ctx context.Context, t *applier.Table, v *applier.Value
 	for _, i := range columns {
 		list = append(list, b.names[i]+"::text")
 	}
-	out := make([][][]byte, len(rows))
+	var out [][][]byte
+	keep := func(values [][]byte) {
+		found := make([][]byte, len(values))
+		for c, value := range values {
+			found[c] = bytes.Clone(value)
+		}
+		out = append(out, found)
+	}
 	err := r.send(ctx, func(send func(statement) error) error {
-		for n, row := range rows {
-			var terms []string
-			for _, i := range t.Keys {
-				terms = append(terms, b.names[i]+" = "+shown(w, i, row))
-			}
-			read := statement{sql: fmt.Sprintf("SELECT %s FROM %s WHERE %s", strings.Join(list, ", "), b.relation.quoted(), strings.Join(terms, " AND "))}
-			read.row = func(values [][]byte) {
-				out[n] = make([][]byte, len(values))
-				for c, value := range values {
-					if value != nil {
-						out[n][c] = append([]byte{}, value...)
-					}
-				}
-			}
-			if err := send(read); err != nil {
+		for _, row := range rows {
+			sql := fmt.Sprintf("SELECT %s FROM %s WHERE %s", strings.Join(list, ", "), b.relation.quoted(), b.agree(w, by, row))
+			if err := send(statement{sql: sql, row: keep}); err != nil {
 				return err
 			}
 		}
@@ -150,4 +141,13 @@ func (r *rehearsal) Read(ctx context.Context, t *applier.Table, v *applier.Value
 		return nil, failed("reading rows of "+t.Name, err)
 	}
 	return out, nil
+}
+
+// agree is the condition under which a row of the table has the values of a row in some columns.
+func (b *bound) agree(w *applier.Write, columns []int, row int32) string {
+	terms := make([]string, 0, len(columns))
+	for _, i := range columns {
+		terms = append(terms, b.names[i]+" = "+shown(w, i, row))
+	}
+	return strings.Join(terms, " AND ")
 }

@@ -13,6 +13,7 @@ import (
 	"slipstream/applier/engine"
 	"slipstream/proto/flow"
 	applierv1 "slipstream/proto/slipstream/applier/v1"
+	pipelinev1 "slipstream/proto/slipstream/pipeline/v1"
 )
 
 // Server implements applierv1.ApplierServiceServer for one dialect.
@@ -38,11 +39,35 @@ func (s *Server) Apply(stream grpc.BidiStreamingServer[applierv1.ApplyRequest, a
 
 // Check tries a connection and compares outputs with the catalogue.
 func (s *Server) Check(ctx context.Context, r *applierv1.CheckRequest) (*applierv1.CheckResponse, error) {
-	if c := r.GetConnection(); c.GetType() != s.dialect.Name() {
-		return nil, status.Errorf(codes.InvalidArgument, "connection %q is of type %q, this applier writes to %s",
-			c.GetName(), c.GetType(), s.dialect.Name())
+	if err := s.serves(r.GetConnection()); err != nil {
+		return nil, err
 	}
 	return s.engine.Check(ctx, r), nil
+}
+
+// Prepare creates the missing tables of outputs with auto_create.
+func (s *Server) Prepare(ctx context.Context, r *applierv1.PrepareRequest) (*applierv1.PrepareResponse, error) {
+	if err := s.serves(r.GetConnection()); err != nil {
+		return nil, err
+	}
+	return s.engine.Prepare(ctx, r), nil
+}
+
+// Preview shows what rows would do, and does nothing.
+func (s *Server) Preview(ctx context.Context, r *applierv1.PreviewRequest) (*applierv1.PreviewResponse, error) {
+	if err := s.serves(r.GetConnection()); err != nil {
+		return nil, err
+	}
+	return s.engine.Preview(ctx, r), nil
+}
+
+// serves refuses connections of other types.
+func (s *Server) serves(c *pipelinev1.Connection) error {
+	if c.GetType() != s.dialect.Name() {
+		return status.Errorf(codes.InvalidArgument, "connection %q is of type %q, this applier writes to %s",
+			c.GetName(), c.GetType(), s.dialect.Name())
+	}
+	return nil
 }
 
 // Close waits for what the streams left behind, after the gRPC server has ended them all.

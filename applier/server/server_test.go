@@ -273,3 +273,35 @@ func TestOtherTypesAreRefused(t *testing.T) {
 		t.Error("the lane opened")
 	}
 }
+
+// TestPrepareAndPreview: deploy creates what is missing, and a preview writes nothing.
+func TestPrepareAndPreview(t *testing.T) {
+	client := serve(t, engine.Options{})
+	o := open(t)
+	o.Job.Outputs[0].GetRelational().AutoCreate = true
+	created, err := client.Prepare(t.Context(), &applierv1.PrepareRequest{Connection: o.Connection, Jobs: []*pipelinev1.Job{o.Job}, Settings: o.Settings})
+	if err != nil || len(created.GetCreated()) != 1 || len(created.GetProblems()) > 0 {
+		t.Fatalf("prepare: %v, %v", created, err)
+	}
+	preview := &applierv1.PreviewRequest{
+		Connection: o.Connection, Job: o.Job, Settings: o.Settings, Batch: oneRow(1, "a", "1"), Diff: true, Lane: o.Lane,
+	}
+	for range 2 { // what the first one did is gone
+		shown, err := client.Preview(t.Context(), preview)
+		if err != nil || shown.GetFault() != nil || len(shown.GetStatements()) != 1 || len(shown.GetDifferences()) != 1 ||
+			len(shown.GetDifferences()[0].GetBefore()) > 0 || string(shown.GetDifferences()[0].GetAfter()) != `["a","1"]` {
+			t.Fatalf("preview: %v, %v", shown, err)
+		}
+	}
+	preview.Batch.Tables[0].Output = 7
+	if shown, err := client.Preview(t.Context(), preview); err != nil || shown.GetFault() == nil {
+		t.Errorf("an output that is not there: %v, %v", shown, err)
+	}
+	o.Connection.Type = "postgresql"
+	if _, err := client.Preview(t.Context(), preview); status.Code(err) != codes.InvalidArgument {
+		t.Errorf("another type: %v", err)
+	}
+	if _, err := client.Prepare(t.Context(), &applierv1.PrepareRequest{Connection: o.Connection}); status.Code(err) != codes.InvalidArgument {
+		t.Errorf("another type: %v", err)
+	}
+}

@@ -37,28 +37,41 @@ func (t *target) Rehearse(ctx context.Context, lane *flowv1.Lane) (applier.Rehea
 
 // Show is the statement for one row, with its values in place.
 func (r *rehearsal) Show(w *applier.Write, i int32) string {
-	var text string
+	name := quote(w.Table.Name)
 	switch w.Verb {
-	case applier.Upsert:
-		text = insertText(w, 1) + onConflict(w)
-	case applier.Insert:
-		text = insertText(w, 1)
-	case applier.Delete:
-		text = deleteText(w, 1)
+	case applier.Upsert, applier.Insert:
+		text := "INSERT INTO " + name + " (" + row(w, w.Columns, "") + ") VALUES (" + strings.Join(literals(w, w.Columns, i), ", ") + ")"
+		if w.Verb == applier.Upsert {
+			text += onConflict(w)
+		}
+		return text + ";"
 	case applier.Close:
-		text = closeText(w, 1)
+		history, _ := w.Table.Native.(*historized)
+		return "UPDATE " + name + " SET " + history.sets + " WHERE " + agree(w, w.Columns, i) + history.active + ";"
 	case applier.Prune:
-		text = deleteText(w, 1) + r.but(w)
+		return "DELETE FROM " + name + " WHERE " + agree(w, w.Columns, i) + r.but(w) + ";"
 	}
-	for _, c := range w.Columns {
-		text = strings.Replace(text, "?", hole, 1)
-		text = strings.Replace(text, hole, literal(&w.Table.Columns[c].Type, w.Values.Columns[c].At(i)), 1)
-	}
-	return text + ";"
+	return "DELETE FROM " + name + " WHERE " + agree(w, w.Columns, i) + ";"
 }
 
-// hole marks the place of a value; it occurs in no name.
-const hole = "\x00"
+// agree is the condition under which a row of the table has the values of a row in some columns.
+func agree(w *applier.Write, columns []int, i int32) string {
+	values := literals(w, columns, i)
+	terms := make([]string, len(columns))
+	for n, c := range columns {
+		terms[n] = quote(w.Table.Columns[c].Name) + " = " + values[n]
+	}
+	return strings.Join(terms, " AND ")
+}
+
+// literals are values of a row as SQLite reads them.
+func literals(w *applier.Write, columns []int, i int32) []string {
+	out := make([]string, len(columns))
+	for n, c := range columns {
+		out[n] = literal(&w.Table.Columns[c].Type, w.Values.Columns[c].At(i))
+	}
+	return out
+}
 
 // but excepts the rows that a prune keeps.
 func (r *rehearsal) but(w *applier.Write) string {
@@ -67,11 +80,7 @@ func (r *rehearsal) but(w *applier.Write) string {
 	}
 	var kept []string
 	for _, row := range w.Keep {
-		var values []string
-		for _, k := range w.Table.Keys {
-			values = append(values, literal(&w.Table.Columns[k].Type, w.Values.Columns[k].At(row)))
-		}
-		kept = append(kept, "("+strings.Join(values, ", ")+")")
+		kept = append(kept, "("+strings.Join(literals(w, w.Table.Keys, row), ", ")+")")
 	}
 	return " AND (" + row(w, w.Table.Keys, "") + ") NOT IN (VALUES " + strings.Join(kept, ", ") + ")"
 }
@@ -89,16 +98,18 @@ func literal(t *value.Type, text []byte) string {
 	return "'" + strings.ReplaceAll(string(text), "'", "''") + "'"
 }
 
-// Read reads columns of rows by their keys.
-func (r *rehearsal) Read(ctx context.Context, t *applier.Table, v *applier.Values, rows []int32, columns []int) ([][][]byte, error) {
-	w := &applier.Write{Table: t, Columns: t.Keys, Values: v}
-	out := make([][][]byte, len(rows))
-	for n, i := range rows {
-		args := make([]driver.NamedValue, len(t.Keys))
+// Read reads columns of the rows that agree with others.
+func (r *rehearsal) Read(
+	ctx context.Context, t *applier.Table, by []int, v *applier.Values, rows []int32, columns []int,
+) ([][][]byte, error) {
+	w := &applier.Write{Table: t, Columns: by, Values: v}
+	var out [][][]byte
+	for _, i := range rows {
+		args := make([]driver.NamedValue, len(by))
 		for a := range args {
 			args[a].Ordinal = a + 1
 		}
-		if err := fill(args, w, t.Keys, []int32{i}); err != nil {
+		if err := fill(args, w, by, []int32{i}); err != nil {
 			return nil, err
 		}
 		values := make([]any, len(args))
@@ -106,12 +117,13 @@ func (r *rehearsal) Read(ctx context.Context, t *applier.Table, v *applier.Value
 			values[a] = args[a].Value
 		}
 		err := r.handle.query(ctx, func(found []driver.Value) error {
-			out[n] = make([][]byte, len(found))
+			one := make([][]byte, len(found))
 			for c, f := range found {
 				if f != nil {
-					out[n][c] = []byte(text(f))
+					one[c] = []byte(text(f))
 				}
 			}
+			out = append(out, one)
 			return nil
 		}, "SELECT "+row(&applier.Write{Table: t}, columns, "")+" FROM "+quote(t.Name)+" WHERE "+among(w, 1), values...)
 		if err != nil {

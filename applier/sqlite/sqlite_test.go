@@ -31,7 +31,7 @@ func harness() applytest.Harness {
 			Boolean: "BOOLEAN", Date: "DATE", Timestamp: "TIMESTAMP", Zoned: "TIMESTAMP WITH TIME ZONE", Time: "TIME",
 			Binary: "BLOB", JSON: "JSON", UUID: "UUID",
 		},
-		NULInText: true, NullsFirst: true,
+		NULInText: true, AnySize: true, NullsFirst: true,
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"slipstream/capture/flush"
 	"slipstream/capture/source"
 	"slipstream/capture/stream"
 	"slipstream/proto/keyspace"
@@ -125,6 +126,10 @@ func (c *checking) server(ctx context.Context, p *pipelinev1.Pipeline, src *sour
 			"add connections.streams: a Redis that does not evict; or set maxmemory-policy to noeviction or volatile-*")
 	}
 	for _, job := range p.GetJobs() {
+		if facts.Flushes < 0 && job.GetEnabled() && flush.Stops(job) {
+			c.job(job, "source.redis.on_flush", warning, "the source does not tell how often it was flushed (INFO commandstats): a flush "+
+				"stops the job only where it takes Slipstream's own keys along", "allow INFO commandstats, or write on_flush: ignore")
+		}
 		if slices.Contains(job.GetSource().GetTypes(), "json") && !facts.JSON {
 			c.job(job, "source.redis.types", failure, "the source has no JSON commands: a job on JSON keys would capture nothing",
 				"load the JSON module on the source, or remove json from types")
@@ -213,17 +218,10 @@ func (c *checking) source(job *pipelinev1.Job) {
 			fmt.Sprintf("key_pattern %q matches only keys of Slipstream's own, which are never captured", pattern),
 			"write the pattern of the application's keys")
 	}
-	for _, name := range s.GetExcludeCommands() {
-		if instead, never := unseen[name]; never && s.GetStream() == "" {
-			c.job(job, "source.redis.exclude_commands", warning,
-				fmt.Sprintf("capture by notifications cannot exclude %s: the server reports it as %s", name, instead),
-				fmt.Sprintf("exclude %s as well, or remove %s", instead, name))
-		}
+	if s.GetStream() == "" {
+		c.notifications(job)
 	}
 	if job.GetEnabled() && len(stream.Connections(job)) == 0 {
 		c.job(job, "output", failure, "the job writes nowhere", "add an output")
 	}
 }
-
-// unseen are the commands that keyspace events report under another name (spec 1.4).
-var unseen = map[string]string{"unlink": "del", "hmset": "hset", "hsetnx": "hset"}

@@ -44,6 +44,14 @@ func TestCheck(t *testing.T) {
 		{"our own keys", nil, func(p *pipelinev1.Pipeline) { p.Jobs[0].Source.KeyPattern = "slipstream:*" }, failure, "never captured", "application", "source.redis.key_pattern"},
 		{"no pattern", nil, func(p *pipelinev1.Pipeline) { p.Jobs[0].Source.KeyPattern = "" }, failure, "missing", "emp:*", "source.redis.key_pattern"},
 		{"a command that is never seen", nil, func(p *pipelinev1.Pipeline) { p.Jobs[0].Source.ExcludeCommands = []string{"unlink"} }, warning, "unlink", "del", "source.redis.exclude_commands"},
+		{"a command in company", nil, func(p *pipelinev1.Pipeline) { p.Jobs[0].Source.ExcludeCommands = []string{"hset"} }, warning, "hmset and hsetnx from hset", "to say so", "source.redis.exclude_commands"},
+		{"all of a company", nil, func(p *pipelinev1.Pipeline) {
+			p.Jobs[0].Source.ExcludeCommands = []string{"HSET", "hmset", "hsetnx", "del", "unlink", "hdel", "json.del"}
+		}, 0, "", "", ""},
+		{"a command in company, told by the application", nil, func(p *pipelinev1.Pipeline) {
+			p.Jobs[0].Source = &pipelinev1.Source{Stream: "app:outbox", ExcludeCommands: []string{"hset", "unlink"}, Values: pipelinev1.Values_VALUES_EACH}
+		}, 0, "", "", ""},
+		{"every value", nil, func(p *pipelinev1.Pipeline) { p.Jobs[0].Source.Values = pipelinev1.Values_VALUES_EACH }, warning, "share one", "after", "source.redis.values"},
 		{"no output", nil, func(p *pipelinev1.Pipeline) { p.Jobs[0].Outputs = nil }, failure, "writes nowhere", "output", "output"},
 		{"a stream of ours", nil, func(p *pipelinev1.Pipeline) { p.Jobs[0].Source.Stream = "slipstream:x" }, failure, "own", "application", "source.redis.stream"},
 	}

@@ -107,6 +107,31 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
+func TestOperatorsRequests(t *testing.T) {
+	c := dial(t, fake{
+		replay: func(r *capturev1.ReplayRequest) ([]*capturev1.ReplayedStream, error) {
+			return []*capturev1.ReplayedStream{{Name: r.DlqName, Replayed: uint64(len(r.Ids))}}, nil
+		},
+		keys: func(r *capturev1.ReadKeysRequest) (*capturev1.ReadKeysResponse, error) {
+			return &capturev1.ReadKeysResponse{Scanned: uint64(r.MaxKeys)}, nil
+		},
+		flush: func(name string) ([]string, error) { return []string{"job of " + name}, nil },
+	})
+	ctx := t.Context()
+	if r, err := c.Replay(ctx, &capturev1.ReplayRequest{DlqName: "d", Ids: []string{"1-1", "2-1"}}); err != nil || r.Streams[0].Name != "d" || r.Streams[0].Replayed != 2 {
+		t.Errorf("Replay = %v, %v", r, err)
+	}
+	if r, err := c.ReadKeys(ctx, &capturev1.ReadKeysRequest{Pipeline: &pipelinev1.Pipeline{}, MaxKeys: 7}); err != nil || r.Scanned != 7 {
+		t.Errorf("ReadKeys = %v, %v", r, err)
+	}
+	if _, err := c.ReadKeys(ctx, &capturev1.ReadKeysRequest{}); status.Code(err) != codes.InvalidArgument {
+		t.Errorf("ReadKeys of nothing: %v", err)
+	}
+	if r, err := c.AcknowledgeFlush(ctx, &capturev1.AcknowledgeFlushRequest{Pipeline: "p"}); err != nil || len(r.Jobs) != 1 || r.Jobs[0] != "job of p" {
+		t.Errorf("AcknowledgeFlush = %v, %v", r, err)
+	}
+}
+
 func TestErrorsHaveCodes(t *testing.T) {
 	tests := []struct {
 		err  error
@@ -114,6 +139,8 @@ func TestErrorsHaveCodes(t *testing.T) {
 	}{
 		{fmt.Errorf("pipeline %q: %w", "x", engine.ErrUnknownPipeline), codes.NotFound},
 		{fmt.Errorf("%w: y", engine.ErrUnknownStream), codes.NotFound},
+		{fmt.Errorf("job %q: %w", "x", engine.ErrUnknownJob), codes.NotFound},
+		{fmt.Errorf("%w: z", engine.ErrRequest), codes.InvalidArgument},
 		{errors.New("connection refused"), codes.Unavailable},
 		{context.DeadlineExceeded, codes.DeadlineExceeded},
 	}
@@ -122,7 +149,19 @@ func TestErrorsHaveCodes(t *testing.T) {
 			c := dial(t, fake{
 				status:   func(string) (*capturev1.PipelineStatus, error) { return nil, tt.err },
 				rejected: func(*capturev1.ListRejectedRequest) ([]*capturev1.DeadLetterStream, error) { return nil, tt.err },
+				replay:   func(*capturev1.ReplayRequest) ([]*capturev1.ReplayedStream, error) { return nil, tt.err },
+				keys:     func(*capturev1.ReadKeysRequest) (*capturev1.ReadKeysResponse, error) { return nil, tt.err },
+				flush:    func(string) ([]string, error) { return nil, tt.err },
 			})
+			if _, err := c.Replay(t.Context(), &capturev1.ReplayRequest{}); status.Code(err) != tt.want {
+				t.Errorf("Replay: %v", err)
+			}
+			if _, err := c.ReadKeys(t.Context(), &capturev1.ReadKeysRequest{Pipeline: &pipelinev1.Pipeline{}}); status.Code(err) != tt.want {
+				t.Errorf("ReadKeys: %v", err)
+			}
+			if _, err := c.AcknowledgeFlush(t.Context(), &capturev1.AcknowledgeFlushRequest{}); status.Code(err) != tt.want {
+				t.Errorf("AcknowledgeFlush: %v", err)
+			}
 			if _, err := c.Status(t.Context(), &capturev1.StatusRequest{}); status.Code(err) != tt.want {
 				t.Errorf("Status: %v", err)
 			}

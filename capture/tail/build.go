@@ -1,6 +1,7 @@
 package tail
 
 import (
+	"encoding/json"
 	"slices"
 
 	"slipstream/capture/stream"
@@ -133,8 +134,37 @@ func (t *Tail) unreadReject(r *run) *flowv1.Reject {
 func (t *Tail) faultReject(e *stream.Entry) *flowv1.Reject {
 	return &flowv1.Reject{
 		SourceId: sourceID(e.ID, e.Side), Output: -1, Connection: t.o.Connection, Key: slices.Clone(e.Key),
+		Opcode: opcodes[e.Op], Command: e.Command, Record: recordOf(e),
 		Reason: "entry not understood: " + e.Fault, ErrorClass: classCapture, Attempts: 1,
 	}
+}
+
+// opcodes are the operations that entries stand for (spec 1.3), as far as they tell.
+var opcodes = map[stream.Op]string{
+	stream.OpCreate: "c", stream.OpUpdate: "u", stream.OpDelete: "d", stream.OpRead: "r",
+}
+
+// recordOf is what is understood of an entry that is not, in the words of spec 1.3. Text that is no JSON stands there as
+// text.
+func recordOf(e *stream.Entry) []byte {
+	value := func(text []byte) any {
+		switch {
+		case text == nil:
+			return nil
+		case json.Valid(text):
+			return json.RawMessage(text)
+		}
+		return string(text)
+	}
+	root := map[string]any{
+		"key": map[string]any{"key": string(e.Key)}, "command": e.Command, "ts_ms": e.Ms,
+		"before": value(e.Before), "after": value(e.After),
+	}
+	record, err := json.Marshal(root)
+	if err != nil { // none of these can fail
+		return nil
+	}
+	return record
 }
 
 // sourceID is the name of an entry in dead letters; entries of the side stream end in "r".

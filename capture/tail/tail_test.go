@@ -299,11 +299,12 @@ func TestExpiredBeforeItWasRead(t *testing.T) {
 func TestFaultyEntryCostsOneRecord(t *testing.T) {
 	b := newBench(t)
 	b.hset("a", "v", "1")
-	if err := b.rdb.XAdd(t.Context(), &redis.XAddArgs{Stream: b.stream.Main, Values: []any{"nokey", "1"}}).Err(); err != nil {
-		t.Fatal(err)
-	}
+	b.add(b.stream.Main, "nokey", "1", "after", `{"v":2}`, "command", "hset", "ts", "7")
 	b.record("u", "a")
 	r := next(t, b.tail(b.header.Start(), nil))
+	if want := `{"after":{"v":2},"before":null,"command":"hset","key":{"key":""},"ts_ms":7}`; string(r.Rejects[0].Record) != want {
+		t.Errorf("record %s, want %s", r.Rejects[0].Record, want)
+	}
 	if shows(r) != "update a v=1" || len(r.Rejects) != 1 || !strings.Contains(r.Rejects[0].Reason, "no field key") {
 		t.Errorf("changes %q, rejects %v", shows(r), r.Rejects)
 	}

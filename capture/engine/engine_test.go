@@ -28,7 +28,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // house is a pipeline in a Redis of its own, a fake target, and any number of engines.
 type house struct {
 	t      *testing.T
-	server *devserver.RedisServer
+	addr   string
 	rdb    *redis.Client
 	target *lanetest.Target
 	spec   *pipelinev1.Pipeline
@@ -36,13 +36,18 @@ type house struct {
 
 func newHouse(t *testing.T, args ...string) *house {
 	t.Helper()
-	server := devserver.Redis(t, devserver.RedisOptions{Args: args})
-	h := &house{t: t, server: server, rdb: redis.NewClient(&redis.Options{Addr: server.Addr}), target: &lanetest.Target{}}
+	return houseAt(t, devserver.Redis(t, devserver.RedisOptions{Args: args}).Addr)
+}
+
+// houseAt is a house on a server that is started by somebody else, and empty.
+func houseAt(t *testing.T, addr string) *house {
+	t.Helper()
+	h := &house{t: t, addr: addr, rdb: redis.NewClient(&redis.Options{Addr: addr, Protocol: 2}), target: &lanetest.Target{}}
 	t.Cleanup(func() {
 		h.target.Wait()
 		_ = h.rdb.Close()
 	})
-	host, port, err := net.SplitHostPort(server.Addr)
+	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +104,7 @@ func (h *house) running(on bool) {
 func (h *house) engine(name string) (*engine.Engine, func()) {
 	h.t.Helper()
 	e, err := engine.New(engine.Options{
-		Redis: &redis.Options{Addr: h.server.Addr}, Instance: name, Transformer: h.target.Dial,
+		Redis: &redis.Options{Addr: h.addr}, Instance: name, Transformer: h.target.Dial,
 		Logger: slog.New(slog.DiscardHandler), Poll: 20 * time.Millisecond, Lease: 2 * time.Second, Grace: 5 * time.Second,
 	})
 	if err != nil {
@@ -274,7 +279,7 @@ func TestStatusIsComplete(t *testing.T) {
 	if s.Pipeline != "fleet" || s.Instance != "one" || !s.Running || s.Generation != 1 || s.ReadMs == 0 {
 		t.Errorf("head: %v", s)
 	}
-	if !strings.Contains(s.SourceServer, " ") || s.SourceAddress != h.server.Addr || len(s.Instances) != 1 {
+	if !strings.Contains(s.SourceServer, " ") || s.SourceAddress != h.addr || len(s.Instances) != 1 {
 		t.Errorf("source %q at %q, instances %v", s.SourceServer, s.SourceAddress, s.Instances)
 	}
 	r := s.Recorder

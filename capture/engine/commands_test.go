@@ -264,7 +264,8 @@ func TestJSONCommands(t *testing.T) {
 			}
 			if name == "RedisJSON" {
 				steps = append(steps, step{
-					"JSON.MERGE", []string{`DEL k:f`, `JSON.SET k:g . {"a":1,"b":2}`, `JSON.MERGE k:g $ {"a":null,"c":3}`},
+					"JSON.MERGE",
+					[]string{`DEL k:f`, `JSON.SET k:g . {"a":1,"b":2}`, `JSON.MERGE k:g $ {"a":null,"c":3}`},
 					`g {"b":2,"c":3}`, "",
 				})
 			}

@@ -20,8 +20,20 @@ return n`)
 // FuzzGlob: any pattern against any key is what the server says (spec 3.5).
 func FuzzGlob(f *testing.F) {
 	for _, seed := range [][2]string{
-		{"emp:*", "emp:7"}, {"e?p", "exp"}, {"[a-c]x", "bx"}, {"[^a-c]x", "dx"}, {`\*x`, "*x"}, {"a**b", "ab"}, {"[]a", "a"},
-		{"[a", "a"}, {`[\]]`, "]"}, {"[z-a]", "m"}, {`a\`, `a\`}, {"[a-]", "-"}, {"[^]", "x"}, {"\x00*\xff", "\x00\xff"},
+		{"emp:*", "emp:7"},
+		{"e?p", "exp"},
+		{"[a-c]x", "bx"},
+		{"[^a-c]x", "dx"},
+		{`\*x`, "*x"},
+		{"a**b", "ab"},
+		{"[]a", "a"},
+		{"[a", "a"},
+		{`[\]]`, "]"},
+		{"[z-a]", "m"},
+		{`a\`, `a\`},
+		{"[a-]", "-"},
+		{"[^]", "x"},
+		{"\x00*\xff", "\x00\xff"},
 	} {
 		f.Add([]byte(seed[0]), []byte(seed[1]))
 	}

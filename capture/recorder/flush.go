@@ -107,6 +107,7 @@ func (f *flushes) found(ctx context.Context, ours bool) error {
 			jobs = append(jobs, j.Name)
 		}
 	}
+	slices.Sort(jobs)
 	if n.Flushes != nil {
 		if err := n.Flushes.Stop(ctx, jobs, now); err != nil {
 			return err
@@ -114,7 +115,6 @@ func (f *flushes) found(ctx context.Context, ours bool) error {
 	}
 	detail := "FLUSHDB, FLUSHALL or SWAPDB ran on the source; rows of keys that vanished stay"
 	if len(jobs) > 0 && n.Flushes != nil {
-		slices.Sort(jobs)
 		detail += "; stopped until acknowledged: " + strings.Join(jobs, ", ")
 	}
 	return n.openGap(ctx, gap.Gap{Cause: gap.Flush, Began: now.Add(-n.Beat), Ended: now, Detail: detail})

@@ -33,9 +33,12 @@ var doors = []struct {
 }{
 	{
 		"github.com/redis/go-redis",
-		// the wiring of the processes makes the clients that it hands to capture and gateway, and asks Redis nothing
-		[]string{"capture", "applier/redis", "gateway", "services/internal/embedded", "services/internal/redisurl", "services/internal/stage"},
-		"Redis is the source of capture, a target in applier/redis and the store of the gateway; nobody else talks to it",
+		// the wiring of the processes makes the clients that it hands to capture and gateway, and asks Redis nothing itself
+		[]string{
+			"capture", "applier/redis", "gateway", "services/internal/embedded", "services/internal/lookup", "services/internal/redisurl",
+			"services/internal/stage",
+		},
+		"Redis is the source of capture, a target in applier/redis, the store of the gateway, and what services/internal/lookup reads for the transformer",
 	},
 	{"github.com/jackc/pgx", []string{"applier/postgres"}, "one dialect knows PostgreSQL"},
 	{"github.com/lib/pq", nil, "PostgreSQL is spoken through pgx, in applier/postgres"},

@@ -1,4 +1,5 @@
-// Package block is the transformation blocks of a job: filter, add_field, remove_field, rename_field and map (spec 4).
+// Package block is the transformation blocks of a job: filter, add_field, remove_field, rename_field, map and redis.lookup
+// (spec 4).
 //
 // Words: a [Record] is what the blocks of a job see and change in place, one at a time, in the order of the file; a
 // [Chain] is a job's compiled blocks. The outcome of a record is its own: kept, filtered, or failed with the [Failure]
@@ -19,6 +20,7 @@ package block
 
 import (
 	"fmt"
+	"time"
 
 	pipelinev1 "slipstream/proto/slipstream/pipeline/v1"
 
@@ -117,8 +119,10 @@ func (c *compiler) compile(b *pipelinev1.Block) (string, block) {
 		return "rename_field", c.rename(b.GetRenameField())
 	case b.GetMap() != nil:
 		return "map", c.mapping(b.GetMap())
+	case b.GetRedisLookup() != nil:
+		return "redis.lookup", c.lookup(b.GetRedisLookup())
 	}
-	c.found.Error(c.at, "use filter, add_field, remove_field, rename_field or map", "the block is of no known kind")
+	c.found.Error(c.at, "use filter, add_field, remove_field, rename_field, map or redis.lookup", "the block is of no known kind")
 	return "", nil
 }
 
@@ -131,6 +135,24 @@ func (c *compiler) expression(e *pipelinev1.Expression, at string) *expression.E
 	}
 	Lint(c.found, compiled, c.full, at)
 	return compiled
+}
+
+// cached is expression with a cache (spec 4.9).
+func (c *compiler) cached(e *pipelinev1.Expression, at string, cache *pipelinev1.Cache, cacheAt string) *expression.Expression {
+	compiled := c.expression(e, at)
+	if cache == nil || compiled == nil {
+		return compiled
+	}
+	if compiled.Volatile() {
+		c.found.Error(cacheAt, "remove cache:", "the expression gives another result each time, which a cache would not")
+		return compiled
+	}
+	compiled.Keep(cacheOf(cache))
+	return compiled
+}
+
+func cacheOf(c *pipelinev1.Cache) expression.Cache {
+	return expression.Cache{Size: int(c.GetMaxSize()), TTL: time.Duration(c.GetTtlSeconds()) * time.Second}
 }
 
 func (c *compiler) fix(e *pipelinev1.Expression) string {

@@ -16,7 +16,7 @@ type filter struct {
 }
 
 func (c *compiler) filter(f *pipelinev1.Filter) block {
-	condition := c.expression(f.GetExpression(), c.at+".expression")
+	condition := c.cached(f.GetExpression(), c.at+".expression", f.GetCache(), c.at+".cache")
 	if condition == nil {
 		return nil
 	}

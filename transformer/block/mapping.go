@@ -48,7 +48,7 @@ func (c *compiler) mapping(m *pipelinev1.Map) block {
 		return nil
 	}
 	b := &mapping{place: c.at, members: &shape{}}
-	c.mapMembers(mapped{b, m.GetLanguage(), memberAt}, b.members, members, nil, at)
+	c.mapMembers(mapped{b, m.GetLanguage(), memberAt, m.GetCache()}, b.members, members, nil, at)
 	expressions := make([]*expression.Expression, len(b.leaves))
 	for i, l := range b.leaves {
 		if l.expression == nil {
@@ -65,6 +65,7 @@ type mapped struct {
 	*mapping
 	language pipelinev1.Language
 	memberAt func(at, name string) string
+	cache    *pipelinev1.Cache
 }
 
 func (c *compiler) mapMembers(b mapped, parent *shape, members []*pipelinev1.MapMember, to path.Path, at string) {
@@ -76,7 +77,9 @@ func (c *compiler) mapMembers(b mapped, parent *shape, members []*pipelinev1.Map
 		}
 		seen[m.GetName()] = true
 		if m.GetExpression() != "" {
-			b.leaves = append(b.leaves, leaf{field, c.expression(&pipelinev1.Expression{Language: b.language, Text: m.GetExpression()}, memberAt)})
+			b.leaves = append(b.leaves, leaf{field, c.cached(
+				&pipelinev1.Expression{Language: b.language, Text: m.GetExpression()}, memberAt, b.cache, c.at+".cache",
+			)})
 			continue
 		}
 		if b.language == pipelinev1.Language_LANGUAGE_SQL {

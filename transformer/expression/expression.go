@@ -10,12 +10,14 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"time"
 
 	pipelinev1 "slipstream/proto/slipstream/pipeline/v1"
 
 	"slipstream/transformer/eval"
 	"slipstream/transformer/jmespath"
 	"slipstream/transformer/path"
+	"slipstream/transformer/record"
 	"slipstream/transformer/sqlexpr"
 )
 
@@ -28,6 +30,9 @@ type Expression struct {
 	sql   *sqlexpr.Expression
 	draws bool
 	timed bool
+	// partial: after is an alias of the root.
+	partial bool
+	cache   Cache
 }
 
 // drawing finds the functions whose results come from the seed.
@@ -38,7 +43,7 @@ var timed = regexp.MustCompile(`(?i)\b(time_delta_\w+|current_(date|time|timesta
 
 // Compile compiles an expression. In partial records after is an alias of the root (A3).
 func Compile(e *pipelinev1.Expression, partial bool) (*Expression, error) {
-	compiled := &Expression{draws: drawing.MatchString(e.GetText()), timed: timed.MatchString(e.GetText())}
+	compiled := &Expression{draws: drawing.MatchString(e.GetText()), timed: timed.MatchString(e.GetText()), partial: partial}
 	var err error
 	switch e.GetLanguage() {
 	case pipelinev1.Language_LANGUAGE_JMESPATH:
@@ -86,15 +91,37 @@ func (e *Expression) String() string {
 
 // Runner evaluates expressions for one lane. It is not safe for concurrent use.
 type Runner struct {
-	sql    *sqlexpr.Evaluator
-	groups map[*Group]*sqlexpr.Statement
-	closed bool
+	sql     *sqlexpr.Evaluator
+	groups  map[*Group]*sqlexpr.Statement
+	closed  bool
+	memos   map[*Expression]*Memo
+	replies map[any]*Memo
+
+	// Now is the clock that caches go by. Default time.Now.
+	Now func() time.Time
 }
 
 var errClosed = errors.New("the lane has ended")
 
 // Evaluate computes an expression for a record. The result may share parts with the record.
 func (r *Runner) Evaluate(e *Expression, env eval.Env, root any) (any, error) {
+	m := r.memo(e)
+	if m == nil {
+		return r.evaluate(e, env, root)
+	}
+	key := e.seen(root)
+	if value, ok := m.Get(key); ok {
+		return value, nil
+	}
+	value, err := r.evaluate(e, env, root)
+	if err == nil {
+		// Blocks copy what they put on a record, so what is kept here stays as it is; but it may share with this record.
+		m.Put(key, record.Clone(value))
+	}
+	return value, err
+}
+
+func (r *Runner) evaluate(e *Expression, env eval.Env, root any) (any, error) {
 	if e.sql == nil {
 		return e.jmes.Evaluate(env, root)
 	}
@@ -138,6 +165,7 @@ type Group struct {
 	members []*Expression
 	sql     []*sqlexpr.Expression
 	draws   bool
+	cached  bool
 }
 
 // NewGroup makes a group.
@@ -148,6 +176,7 @@ func NewGroup(members []*Expression) *Group {
 			g.sql = append(g.sql, e.sql)
 		}
 		g.draws = g.draws || e.draws
+		g.cached = g.cached || e.cache.Size > 0
 	}
 	return g
 }
@@ -157,7 +186,7 @@ func (g *Group) Draws() bool { return g.draws }
 
 // EvaluateGroup computes all members of a group into results, one each. An error does not tell which member failed.
 func (r *Runner) EvaluateGroup(g *Group, env eval.Env, root any, results []any) error {
-	if len(g.sql) == len(g.members) && len(g.sql) > 1 {
+	if len(g.sql) == len(g.members) && len(g.sql) > 1 && !g.cached {
 		statement, err := r.statement(g)
 		if err != nil {
 			return err

@@ -24,7 +24,8 @@ type Lane struct {
 	plans [][]plan
 	// Of previews: who looks on, and is told of each change before it is.
 	watch watcher
-	each  func(change uint32)
+	// Of the batch at hand, where a block reads from Redis: what became of the records, which were run together.
+	ready []*ready
 	hash  row.Hash
 	names shapeNames
 
@@ -60,9 +61,6 @@ func (l *Lane) Run(b *changev1.Batch) *Result {
 		}
 	}
 	for i, c := range b.GetChanges() {
-		if l.each != nil {
-			l.each(uint32(i))
-		}
 		if err := check(b, c); err != nil {
 			r.opcodes[i] = rejected
 			r.reject(uint32(i), nil, nil, "", &row.Error{Class: row.Validation, Err: err})
@@ -80,6 +78,7 @@ func (l *Lane) Run(b *changev1.Batch) *Result {
 		l.transform(r, uint32(i), c)
 	}
 	r.finish()
+	l.ready = nil
 	return r
 }
 
@@ -116,7 +115,7 @@ func (l *Lane) plan(output int, b *changev1.Batch, c *changev1.Change) row.Plan 
 
 // transform makes the record of a change, runs the blocks, and writes the rows.
 func (l *Lane) transform(r *Result, i uint32, c *changev1.Change) {
-	rec, kept, failure := l.watched(r.batch, c, l.names, l.watch)
+	rec, kept, failure := l.watched(r.batch, c, i, l.names)
 	switch {
 	case failure != nil:
 		r.opcodes[i] = rejected
@@ -159,24 +158,49 @@ func (l *Lane) unfilter(r *Result, i uint32, c *changev1.Change) {
 
 // record builds and transforms the record of a change. Its key fields must have been cut.
 func (l *Lane) record(b *changev1.Batch, c *changev1.Change, names shapeNames) (rec *block.Record, kept bool, failed *row.Error) {
-	return l.watched(b, c, names, nil)
-}
-
-// watched is record with somebody who looks on.
-func (l *Lane) watched(b *changev1.Batch, c *changev1.Change, names shapeNames, watch watcher) (rec *block.Record, kept bool, failed *row.Error) {
 	rec, err := l.program.build(b, c, names, l.hash.Cut)
 	if err != nil {
 		return nil, false, &row.Error{Class: row.Validation, Err: err}
 	}
-	var look func(string, bool)
-	if watch != nil {
-		watch.begin(rec)
-		look = func(name string, kept bool) { watch.block(rec, name, kept) }
+	kept, err = l.program.chain.Apply(&l.runner, rec)
+	return ran(rec, kept, err)
+}
+
+// watched is record for the change with a number, with whoever looks on. It may have been run already.
+func (l *Lane) watched(b *changev1.Batch, c *changev1.Change, i uint32, names shapeNames) (rec *block.Record, kept bool, failed *row.Error) {
+	if l.ready != nil {
+		x := l.ready[i]
+		if x.broken != nil {
+			return nil, false, x.broken
+		}
+		return ran(x.item.Record, x.item.Kept, x.item.Err)
 	}
-	if kept, err = l.program.chain.Watch(&l.runner, rec, look); err == nil {
+	if l.watch == nil {
+		return l.record(b, c, names)
+	}
+	rec, err := l.program.build(b, c, names, l.hash.Cut)
+	if err != nil {
+		return nil, false, &row.Error{Class: row.Validation, Err: err}
+	}
+	kept, err = l.program.chain.Watch(&l.runner, rec, l.look(i, rec))
+	return ran(rec, kept, err)
+}
+
+// look is what a preview sees of a record; nil where nobody looks on.
+func (l *Lane) look(i uint32, rec *block.Record) func(name string, kept bool) {
+	if l.watch == nil {
+		return nil
+	}
+	l.watch.begin(i, rec)
+	return func(name string, kept bool) { l.watch.block(i, rec, name, kept) }
+}
+
+// ran is what blocks made of a record, in the words of this package.
+func ran(rec *block.Record, kept bool, err error) (*block.Record, bool, *row.Error) {
+	if err == nil {
 		return rec, kept, nil
 	}
-	failed = &row.Error{Class: row.Transform, Err: err}
+	failed := &row.Error{Class: row.Transform, Err: err}
 	var failure *block.Failure
 	if errors.As(err, &failure) {
 		failed.Block, failed.Err = failure.Block, failure.Err

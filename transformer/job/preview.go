@@ -1,6 +1,8 @@
 package job
 
 import (
+	"context"
+
 	changev1 "slipstream/proto/slipstream/change/v1"
 	transformerv1 "slipstream/proto/slipstream/transformer/v1"
 
@@ -8,38 +10,40 @@ import (
 	"slipstream/transformer/record"
 )
 
-// watcher looks on while a record goes through the blocks.
+// watcher looks on while the record of a change goes through the blocks.
 type watcher interface {
-	begin(rec *block.Record)
-	block(rec *block.Record, name string, kept bool)
+	begin(change uint32, rec *block.Record)
+	block(change uint32, rec *block.Record, name string, kept bool)
 }
 
 // preview writes down what a lane does with a batch.
-type preview struct {
-	current *transformerv1.PreviewedChange
-}
+type preview []*transformerv1.PreviewedChange
 
-func (p *preview) begin(rec *block.Record) { p.current.Record = record.Encode(rec.Root) }
+func (p preview) begin(i uint32, rec *block.Record) { p[i].Record = record.Encode(rec.Root) }
 
-func (p *preview) block(rec *block.Record, name string, kept bool) {
+func (p preview) block(i uint32, rec *block.Record, name string, kept bool) {
 	if !kept {
-		p.current.FilteredBy = name
+		p[i].FilteredBy = name
 		return
 	}
-	p.current.Blocks = append(p.current.Blocks, &transformerv1.PreviewedBlock{Block: name, Record: record.Encode(rec.Root)})
+	p[i].Blocks = append(p[i].Blocks, &transformerv1.PreviewedBlock{Block: name, Record: record.Encode(rec.Root)})
 }
 
-// Preview runs a batch as Run does and tells of each change what the blocks made of it. The result must be released.
-func (l *Lane) Preview(b *changev1.Batch) (*Result, []*transformerv1.PreviewedChange) {
+// Preview runs a batch as Look and Run do and tells of each change what the blocks made of it. The result must be
+// released. The error is that of ctx.
+func (l *Lane) Preview(ctx context.Context, b *changev1.Batch, looker block.Looker) (*Result, []*transformerv1.PreviewedChange, error) {
 	slow := *l.program // hashes that go straight into columns have no record to show
 	slow.planned = false
 	l.program = &slow
-	look := &preview{}
-	l.watch = look
-	var all []*transformerv1.PreviewedChange
-	l.each = func(i uint32) {
-		look.current = &transformerv1.PreviewedChange{Change: i}
-		all = append(all, look.current)
+	all := make(preview, len(b.GetChanges()))
+	for i := range all {
+		all[i] = &transformerv1.PreviewedChange{Change: uint32(i)}
+	}
+	l.watch = all
+	if l.program.Looks() {
+		if err := l.Look(ctx, b, looker); err != nil {
+			return nil, nil, err
+		}
 	}
 	r := l.Run(b)
 	for i, x := range all {
@@ -50,5 +54,5 @@ func (l *Lane) Preview(b *changev1.Batch) (*Result, []*transformerv1.PreviewedCh
 	for _, x := range r.Rejects {
 		all[x.GetChange()].Rejects = append(all[x.GetChange()].Rejects, x)
 	}
-	return r, all
+	return r, all, nil
 }

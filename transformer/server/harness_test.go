@@ -51,6 +51,7 @@ type line struct {
 	client   transformerv1.TransformerServiceClient
 	spans    *tracetest.InMemoryExporter
 	registry *prometheus.Registry
+	lookups  func([]*pipelinev1.Connection) (Lookups, error)
 }
 
 func start(t *testing.T, script script) *line {
@@ -68,7 +69,8 @@ func start(t *testing.T, script script) *line {
 			}
 			return appliers, nil
 		},
-		Tracer: provider.Tracer("test"), Registerer: x.registry, Logger: slog.New(slog.DiscardHandler),
+		Lookups: func(connections []*pipelinev1.Connection) (Lookups, error) { return x.lookups(connections) },
+		Tracer:  provider.Tracer("test"), Registerer: x.registry, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)

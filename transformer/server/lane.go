@@ -16,6 +16,7 @@ import (
 
 	"slipstream/proto/fault"
 	"slipstream/proto/flow"
+	"slipstream/transformer/block"
 	"slipstream/transformer/job"
 )
 
@@ -30,6 +31,7 @@ type lane struct {
 	metrics laneMetrics
 	span    trace.SpanStartEventOption
 	queue   *queue
+	lookups Lookups // nil where no block reads from Redis
 	before  chan *applierv1.BeforeResponse
 	asked   uint64 // questions for before images so far
 
@@ -61,6 +63,11 @@ func (l *lane) close() {
 		done(r)
 	}
 	l.pending = nil
+	if l.lookups != nil {
+		if err := l.lookups.Close(); err != nil {
+			l.server.options.Logger.Warn("closing what a lane looks up failed", "lane", l.name, "error", err)
+		}
+	}
 	if err := l.job.Close(); err != nil {
 		l.server.options.Logger.Warn("closing a lane's expressions failed", "lane", l.name, "error", err)
 	}
@@ -150,6 +157,9 @@ func (l *lane) frame(ctx context.Context, d flow.Down[*changev1.Batch]) error {
 		if err := l.images(ctx, d.Batch); err != nil {
 			return err
 		}
+		if err := l.look(ctx, d.Batch); err != nil {
+			return err
+		}
 		r := l.transform(ctx, d.Batch)
 		if err := l.down.Send(ctx, r.Rows); err != nil {
 			return broken(err)
@@ -188,6 +198,44 @@ func (l *lane) images(ctx context.Context, b *changev1.Batch) error {
 		return l.ended()
 	case <-ctx.Done():
 		return fault.New(flowv1.FaultClass_FAULT_CLASS_CONNECTION, ctx.Err()).WithStage(Stage)
+	}
+}
+
+// look does the lookups of a batch (spec 4.8).
+func (l *lane) look(ctx context.Context, b *changev1.Batch) error {
+	if l.lookups == nil {
+		return nil
+	}
+	if err := l.job.Look(ctx, b, patient{l}); err != nil {
+		return fault.New(fault.Class(err), err).WithStage(Stage)
+	}
+	return nil
+}
+
+// patient waits for a Redis that is away, and says so upstream (G6).
+type patient struct{ lane *lane }
+
+// Look implements block.Looker.
+func (p patient) Look(ctx context.Context, connection string, commands [][]string, size int) ([]block.Reply, error) {
+	pause := flow.Backoff{Base: 100 * time.Millisecond, Max: 5 * time.Second}
+	for waiting := false; ; waiting = true {
+		replies, err := p.lane.lookups.Look(ctx, connection, commands, size)
+		if err == nil {
+			if waiting {
+				events{p.lane}.said(p.lane.up.Waiting(&flowv1.Waiting{}))
+			}
+			return replies, nil
+		}
+		f := *fault.Of(err)
+		f.Stage = Stage
+		events{p.lane}.said(p.lane.up.Waiting(&flowv1.Waiting{Fault: fault.Proto(&f)}))
+		select {
+		case <-time.After(pause.Next()):
+		case <-p.lane.down.Done():
+			return nil, p.lane.ended()
+		case <-ctx.Done():
+			return nil, fault.New(flowv1.FaultClass_FAULT_CLASS_CONNECTION, ctx.Err())
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"google.golang.org/protobuf/proto"
@@ -11,11 +12,12 @@ import (
 	transformerv1 "slipstream/proto/slipstream/transformer/v1"
 
 	"slipstream/proto/fault"
+	"slipstream/transformer/block"
 	"slipstream/transformer/job"
 )
 
 // Preview runs a job on changes and shows what becomes of them, connection by connection, as lanes would.
-func (s *Server) Preview(_ context.Context, request *transformerv1.PreviewRequest) (*transformerv1.PreviewResponse, error) {
+func (s *Server) Preview(ctx context.Context, request *transformerv1.PreviewRequest) (*transformerv1.PreviewResponse, error) {
 	if request.GetJob() == nil || request.GetBatch() == nil {
 		return nil, fault.Errorf(flowv1.FaultClass_FAULT_CLASS_DATA, "the request names no job or no changes").WithStage(Stage)
 	}
@@ -31,7 +33,7 @@ func (s *Server) Preview(_ context.Context, request *transformerv1.PreviewReques
 		if program == nil {
 			return &transformerv1.PreviewResponse{Problems: problems}, nil
 		}
-		changes, rows, err := run(program, request)
+		changes, rows, err := s.run(ctx, program, request)
 		if err != nil {
 			return nil, err
 		}
@@ -41,9 +43,23 @@ func (s *Server) Preview(_ context.Context, request *transformerv1.PreviewReques
 	return out, nil
 }
 
-func run(program *job.Program, request *transformerv1.PreviewRequest) ([]*transformerv1.PreviewedChange, *applierv1.RowBatch, error) {
+func (s *Server) run(
+	ctx context.Context, program *job.Program, request *transformerv1.PreviewRequest,
+) (_ []*transformerv1.PreviewedChange, _ *applierv1.RowBatch, err error) {
+	reads, err := s.lookups(program, request.GetLookups())
+	if err != nil {
+		return nil, nil, err
+	}
 	l := job.NewLane(program)
-	result, changes := l.Preview(request.GetBatch())
+	var looker block.Looker
+	if reads != nil { // a server that is away is not waited for here
+		looker = reads
+		defer func() { err = errors.Join(err, reads.Close()) }()
+	}
+	result, changes, err := l.Preview(ctx, request.GetBatch(), looker)
+	if err != nil {
+		return nil, nil, errors.Join(err, l.Close())
+	}
 	rows := proto.CloneOf(result.Rows) // the lane uses its memory again
 	result.Release()
 	if err := l.Close(); err != nil {

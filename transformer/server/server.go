@@ -35,6 +35,7 @@ import (
 
 	"slipstream/proto/fault"
 	"slipstream/proto/flow"
+	"slipstream/transformer/block"
 	"slipstream/transformer/job"
 )
 
@@ -46,12 +47,22 @@ type Options struct {
 	// Appliers gives the connection to the applier for a type of connection, such as "postgresql". It is asked for each
 	// lane and must be safe for concurrent use; the connections stay the caller's.
 	Appliers func(connectionType string) (grpc.ClientConnInterface, error)
+	// Lookups opens the connections that lookup blocks read, for a lane or a preview. Nil: no job may have any.
+	Lookups func([]*pipelinev1.Connection) (Lookups, error)
 	// Tracer starts the span of each batch (design D11).
 	Tracer trace.Tracer
 	// Registerer takes the metrics.
 	Registerer prometheus.Registerer
 	// Logger is told of lanes that open and end.
 	Logger *slog.Logger
+}
+
+// Lookups reads from some connections until it is closed.
+type Lookups interface {
+	// Look runs commands on a connection, at most size in one round trip. An error is a fault of class CONNECTION or
+	// PERMISSION, which is waited for; what Redis has against a single command is in its reply.
+	Look(ctx context.Context, connection string, commands [][]string, size int) ([]block.Reply, error)
+	Close() error
 }
 
 // Server implements TransformerService.
@@ -61,6 +72,21 @@ type Server struct {
 	options Options
 	metrics *metrics
 	readers sync.WaitGroup
+}
+
+// lookups opens what the lookup blocks of a program read; nil where there are none.
+func (s *Server) lookups(program *job.Program, connections []*pipelinev1.Connection) (Lookups, error) {
+	if !program.Looks() {
+		return nil, nil
+	}
+	if s.options.Lookups == nil {
+		return nil, fault.Errorf(flowv1.FaultClass_FAULT_CLASS_SCHEMA, "the job has redis.lookup, and this transformer reads from no Redis").WithStage(Stage)
+	}
+	opened, err := s.options.Lookups(connections)
+	if err != nil {
+		return nil, fault.New(flowv1.FaultClass_FAULT_CLASS_PERMISSION, fmt.Errorf("opening the connections of redis.lookup: %w", err)).WithStage(Stage)
+	}
+	return opened, nil
 }
 
 // New makes a server and registers its metrics.
@@ -120,7 +146,12 @@ func (s *Server) lane(link flow.Uplink[*changev1.Batch], dial dial) error {
 	}
 	ctx, cancel := context.WithCancel(link.Context())
 	defer cancel()
+	reads, err := s.lookups(program, open.GetLookups())
+	if err != nil {
+		return err
+	}
 	l := s.newLane(up, open, program)
+	l.lookups = reads
 	defer l.close()
 	s.options.Logger.InfoContext(ctx, "lane opening", "lane", l.name, "generation", open.GetGeneration())
 	err = l.run(ctx, cancel, open, dial)

@@ -9,8 +9,10 @@ import (
 	"go.opentelemetry.io/otel"
 	"google.golang.org/grpc"
 
+	pipelinev1 "slipstream/proto/slipstream/pipeline/v1"
 	transformerv1 "slipstream/proto/slipstream/transformer/v1"
 	"slipstream/services/internal/host"
+	"slipstream/services/internal/lookup"
 	"slipstream/transformer/server"
 )
 
@@ -43,6 +45,9 @@ func Register(p *host.Process, appliers host.Appliers) error {
 				return nil, err
 			}
 			return conn, nil
+		},
+		Lookups: func(connections []*pipelinev1.Connection) (server.Lookups, error) {
+			return lookup.Open(connections), nil
 		},
 		Tracer:     otel.Tracer("slipstream/transformer"),
 		Registerer: p.Metrics,

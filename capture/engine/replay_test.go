@@ -110,7 +110,9 @@ func TestReplay(t *testing.T) {
 	strict.Store(false)
 	before := len(h.target.Batches())
 	h.set("emp:bad", "2") // written while its first value waits
-	h.equal("emp", "target", map[string]string{"emp:good": "1", "emp:bad": "2"})
+	for _, connection := range []string{"target", "copy"} {
+		h.equal("emp", connection, map[string]string{"emp:good": "1", "emp:bad": "2"})
+	}
 	out = h.replay(e, &capturev1.ReplayRequest{DlqName: keyspace.DeadLetters("fleet", "emp")})
 	if out.Replayed != 4 || len(out.Kept) != 2 {
 		t.Fatalf("replayed %v", out)
@@ -128,7 +130,9 @@ func TestReplay(t *testing.T) {
 		return len(got) == 2 && strings.HasPrefix(got[0], "delete @") && strings.HasPrefix(got[1], "delete @")
 	})
 	eventually(t, "both lanes have read the value again", func() bool {
-		return slices.Equal(sorted(h.changes(before, "emp:bad")), []string{"read 2", "read 2", "update 2", "update 2"})
+		got := h.changes(before, "emp:bad")
+		got = slices.DeleteFunc(got, func(s string) bool { return s == "read 1" }) // of the batch that was rejected last
+		return slices.Equal(sorted(got), []string{"read 2", "read 2", "update 2", "update 2"})
 	})
 	if n := h.rdb.HGet(t.Context(), keyspace.Counts("fleet", "emp"), "dead_letters_replayed").Val(); n != "5" {
 		t.Errorf("%s replays are counted, want 5", n)

@@ -52,6 +52,11 @@ func TestCheck(t *testing.T) {
 			p.Jobs[0].Source = &pipelinev1.Source{Stream: "app:outbox", ExcludeCommands: []string{"hset", "unlink"}, Values: pipelinev1.Values_VALUES_EACH}
 		}, 0, "", "", ""},
 		{"every value", nil, func(p *pipelinev1.Pipeline) { p.Jobs[0].Source.Values = pipelinev1.Values_VALUES_EACH }, warning, "share one", "after", "source.redis.values"},
+		{"a history", nil, func(p *pipelinev1.Pipeline) {
+			p.Jobs[0].Outputs[0].Writer = &pipelinev1.Output_Relational{Relational: &pipelinev1.RelationalWrite{
+				LoadStrategy: pipelinev1.LoadStrategy_LOAD_STRATEGY_APPEND,
+			}}
+		}, warning, "one more row", "opcode r", "output[0].with.load_strategy"},
 		{"no output", nil, func(p *pipelinev1.Pipeline) { p.Jobs[0].Outputs = nil }, failure, "writes nowhere", "output", "output"},
 		{"a stream of ours", nil, func(p *pipelinev1.Pipeline) { p.Jobs[0].Source.Stream = "slipstream:x" }, failure, "own", "application", "source.redis.stream"},
 	}

@@ -50,4 +50,13 @@ func (c *checking) notifications(job *pipelinev1.Job) {
 			"capture by notifications reads a value right after its change: changes of a key closer than that share one",
 			"where every value must be kept, let the application write the stream with after (source.redis.stream)")
 	}
+	for i, o := range job.GetOutputs() {
+		switch o.GetRelational().GetLoadStrategy() {
+		case pipelinev1.LoadStrategy_LOAD_STRATEGY_APPEND, pipelinev1.LoadStrategy_LOAD_STRATEGY_TYPE2:
+			c.job(job, fmt.Sprintf("output[%d].with.load_strategy", i), warning,
+				"capture by notifications repairs what it may have missed, after a restart of capture too, by writing every key's "+
+					"current value once more: here as one more row, of opcode r",
+				"filter opcode r out where that is not wanted, or let the application write the stream (source.redis.stream)")
+		}
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 
 	"slipstream/applier"
@@ -12,6 +13,8 @@ import (
 	"slipstream/proto/fault"
 	"slipstream/proto/flow"
 	applierv1 "slipstream/proto/slipstream/applier/v1"
+	flowv1 "slipstream/proto/slipstream/flow/v1"
+	pipelinev1 "slipstream/proto/slipstream/pipeline/v1"
 )
 
 // Prepare creates the missing tables of outputs with auto_create.
@@ -36,15 +39,27 @@ func (e *Engine) release(ctx context.Context, l *lease) {
 func (e *Engine) Preview(ctx context.Context, r *applierv1.PreviewRequest) *applierv1.PreviewResponse {
 	lease, err := e.targets.acquire(ctx, r.GetConnection(), r.GetSettings())
 	if err != nil {
-		return &applierv1.PreviewResponse{Fault: fault.Proto(err)}
+		return untried(r, err)
 	}
 	defer e.release(ctx, lease)
 	p := &preview{request: r, target: lease.target, refused: refused{}}
 	if err := p.run(ctx); err != nil {
-		return &applierv1.PreviewResponse{Fault: fault.Proto(err)}
+		return untried(r, err)
 	}
 	p.response.Rejects = p.refused.list(r.GetJob(), 1)
 	return &p.response
+}
+
+// untried is the answer where nothing could be tried. A table that deploy would make is no reason to make it by hand.
+func untried(r *applierv1.PreviewRequest, err error) *applierv1.PreviewResponse {
+	f := fault.Proto(err)
+	creates := slices.ContainsFunc(r.GetJob().GetOutputs(), func(o *pipelinev1.Output) bool {
+		return o.GetConnection() == r.GetConnection().GetName() && o.GetRelational().GetAutoCreate()
+	})
+	if creates && f.GetClass() == flowv1.FaultClass_FAULT_CLASS_SCHEMA {
+		f.Fix = "deploy the job, which creates the table because of auto_create"
+	}
+	return &applierv1.PreviewResponse{Fault: f}
 }
 
 // preview is one answer in the making.

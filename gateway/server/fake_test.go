@@ -34,6 +34,7 @@ type capture struct {
 	keys     func(*capturev1.ReadKeysRequest) (*capturev1.ReadKeysResponse, error)
 	// acknowledged are the pipelines whose flushes were.
 	acknowledged []string
+	unready      int // how often it knows nothing yet
 }
 
 func (c *capture) Replay(_ context.Context, r *capturev1.ReplayRequest, _ ...grpc.CallOption) (*capturev1.ReplayResponse, error) {
@@ -48,6 +49,9 @@ func (c *capture) AcknowledgeFlush(
 	_ context.Context, r *capturev1.AcknowledgeFlushRequest, _ ...grpc.CallOption,
 ) (*capturev1.AcknowledgeFlushResponse, error) {
 	c.acknowledged = append(c.acknowledged, r.GetPipeline())
+	if len(c.acknowledged) <= c.unready {
+		return nil, errDown
+	}
 	return &capturev1.AcknowledgeFlushResponse{}, nil
 }
 

@@ -61,6 +61,8 @@ type Config struct {
 	CheckTimeout time.Duration
 	// StatusTimeout bounds what one service may take to tell its status. Default 2s.
 	StatusTimeout time.Duration
+	// StartTimeout bounds how long a start waits for a capture that knows the pipeline. Default 10s.
+	StartTimeout time.Duration
 	// Log is where deploys, starts and stops are logged. Default slog.Default().
 	Log *slog.Logger
 }
@@ -81,6 +83,9 @@ func New(config Config) *Server {
 	}
 	if config.StatusTimeout == 0 {
 		config.StatusTimeout = 2 * time.Second
+	}
+	if config.StartTimeout == 0 {
+		config.StartTimeout = 10 * time.Second
 	}
 	if config.Log == nil {
 		config.Log = slog.Default()
@@ -121,15 +126,33 @@ func (s *Server) Start(ctx context.Context, req *gatewayv1.StartRequest) (*gatew
 	if err != nil {
 		return nil, err
 	}
-	// Who starts what runs already means the jobs that a flush of the source has stopped (spec 1.5).
-	_, err = anyCapture(s, func(c capturev1.CaptureServiceClient) (*capturev1.AcknowledgeFlushResponse, error) {
-		return c.AcknowledgeFlush(ctx, &capturev1.AcknowledgeFlushRequest{Pipeline: cmp.Or(req.GetPipeline(), keyspace.DefaultPipeline)})
-	})
-	if err != nil {
+	if err := s.acknowledge(ctx, cmp.Or(req.GetPipeline(), keyspace.DefaultPipeline)); err != nil {
 		return nil, status.Errorf(status.Code(err), "the pipeline is started, but capture could not be told, which matters "+
 			"where a flush of the source has stopped jobs: %s", reason(err))
 	}
 	return &gatewayv1.StartResponse{Generation: n}, nil
+}
+
+// acknowledge tells capture that the jobs which a flush of the source has stopped may go on: who starts what runs already
+// means those (spec 1.5). A capture that has just begun may not know the pipeline yet.
+func (s *Server) acknowledge(ctx context.Context, pipeline string) error {
+	ctx, cancel := context.WithTimeout(ctx, s.config.StartTimeout)
+	defer cancel()
+	for {
+		_, err := anyCapture(s, func(c capturev1.CaptureServiceClient) (*capturev1.AcknowledgeFlushResponse, error) {
+			return c.AcknowledgeFlush(ctx, &capturev1.AcknowledgeFlushRequest{Pipeline: pipeline})
+		})
+		switch status.Code(err) {
+		case codes.Unavailable, codes.NotFound:
+		default:
+			return err
+		}
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-ctx.Done():
+			return err
+		}
+	}
 }
 
 // Stop implements gatewayv1.GatewayServiceServer.

@@ -3,6 +3,7 @@ package server_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/proto"
@@ -170,4 +171,11 @@ func TestStartAcknowledgesFlush(t *testing.T) {
 	if _, err := l.server().Start(t.Context(), &gatewayv1.StartRequest{}); err != nil || strings.Join(l.capture.acknowledged, " ") != "default" {
 		t.Errorf("%v, acknowledged %v", err, l.capture.acknowledged)
 	}
+	l.capture.unready = 3
+	if _, err := l.server().Start(t.Context(), &gatewayv1.StartRequest{}); err != nil || len(l.capture.acknowledged) != 4 {
+		t.Errorf("a capture that has just begun: %v, asked %d times", err, len(l.capture.acknowledged))
+	}
+	l.capture.unready, l.config.StartTimeout = 1000, time.Millisecond
+	_, err := l.server().Start(t.Context(), &gatewayv1.StartRequest{})
+	wantCode(t, err, codes.Unavailable)
 }

@@ -123,6 +123,13 @@ func blockOf(b usesWith) *pipelinev1.Block {
 			x.Text = str(b.With["expression"])
 		}
 		out.Block = &pipelinev1.Block_Map{Map: x}
+	case "redis.lookup":
+		x := &pipelinev1.RedisLookup{Connection: str(b.With["connection"]), Cmd: str(b.With["cmd"]), Field: str(b.With["field"])}
+		args, _ := b.With["args"].([]any)
+		for _, arg := range args {
+			x.Args = append(x.Args, &pipelinev1.Expression{Language: languageOf(b.With), Text: str(arg)})
+		}
+		out.Block = &pipelinev1.Block_RedisLookup{RedisLookup: x}
 	}
 	return out
 }

@@ -54,6 +54,7 @@ func (l *Lane) Run(b *changev1.Batch) *Result {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	r := l.result(b)
+	r.ready, l.ready = l.ready, nil
 	l.names = append(l.names[:0], make(shapeNames, len(b.GetShapes()))...)
 	for _, plans := range l.plans {
 		for i := range plans {
@@ -78,7 +79,6 @@ func (l *Lane) Run(b *changev1.Batch) *Result {
 		l.transform(r, uint32(i), c)
 	}
 	r.finish()
-	l.ready = nil
 	return r
 }
 
@@ -115,7 +115,7 @@ func (l *Lane) plan(output int, b *changev1.Batch, c *changev1.Change) row.Plan 
 
 // transform makes the record of a change, runs the blocks, and writes the rows.
 func (l *Lane) transform(r *Result, i uint32, c *changev1.Change) {
-	rec, kept, failure := l.watched(r.batch, c, i, l.names)
+	rec, kept, failure := l.watched(r, c, i)
 	switch {
 	case failure != nil:
 		r.opcodes[i] = rejected
@@ -167,18 +167,18 @@ func (l *Lane) record(b *changev1.Batch, c *changev1.Change, names shapeNames) (
 }
 
 // watched is record for the change with a number, with whoever looks on. It may have been run already.
-func (l *Lane) watched(b *changev1.Batch, c *changev1.Change, i uint32, names shapeNames) (rec *block.Record, kept bool, failed *row.Error) {
-	if l.ready != nil {
-		x := l.ready[i]
+func (l *Lane) watched(r *Result, c *changev1.Change, i uint32) (rec *block.Record, kept bool, failed *row.Error) {
+	if r.ready != nil {
+		x := r.ready[i]
 		if x.broken != nil {
 			return nil, false, x.broken
 		}
 		return ran(x.item.Record, x.item.Kept, x.item.Err)
 	}
 	if l.watch == nil {
-		return l.record(b, c, names)
+		return l.record(r.batch, c, l.names)
 	}
-	rec, err := l.program.build(b, c, names, l.hash.Cut)
+	rec, err := l.program.build(r.batch, c, l.names, l.hash.Cut)
 	if err != nil {
 		return nil, false, &row.Error{Class: row.Validation, Err: err}
 	}

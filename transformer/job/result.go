@@ -23,6 +23,7 @@ type Result struct {
 	opcodes []byte // of each change; filtered or rejected
 	// failed are the outputs that rejected a change, here or in the target; nil while there are none.
 	failed map[place]bool
+	ready  []*ready // the records, where they were run together before
 }
 
 type place struct {
@@ -56,7 +57,7 @@ func (r *Result) Release() {
 	tables := r.Rows.Tables[:0]
 	r.Rows.Reset()
 	r.Rows.Tables = tables
-	r.Rejects, r.failed, r.batch = nil, nil, nil
+	r.Rejects, r.failed, r.batch, r.ready = nil, nil, nil, nil
 	r.lane.freeMu.Lock()
 	defer r.lane.freeMu.Unlock()
 	r.lane.free = append(r.lane.free, r)
@@ -129,7 +130,7 @@ func (r *Result) reject(change uint32, rec *block.Record, out *row.Output, opcod
 	}
 	r.fill(x, out)
 	if out != nil && rec == nil {
-		x.Transformed = r.lane.transformed(r.batch, r.batch.Changes[change])
+		x.Transformed = r.transformed(change)
 	}
 	r.mark(x)
 	r.Rejects = append(r.Rejects, x)
@@ -184,16 +185,24 @@ func (r *Result) Merge(target []*flowv1.Reject) []*flowv1.Reject {
 			}
 		}
 		r.fill(x, out)
-		x.Transformed = r.lane.transformed(r.batch, r.batch.Changes[x.Change])
+		x.Transformed = r.transformed(x.Change)
 		all = append(all, x)
 	}
 	return all
 }
 
-// transformed is the record of a change after the blocks, made again. The lane is locked.
-func (l *Lane) transformed(b *changev1.Batch, c *changev1.Change) []byte {
+// transformed is the record of a change after the blocks: as it was kept, where Redis was read for it, and otherwise made
+// again. The lane is locked.
+func (r *Result) transformed(change uint32) []byte {
+	if r.ready != nil {
+		if x := r.ready[change]; x.broken == nil && x.item.Kept {
+			return record.Encode(x.item.Record.Root)
+		}
+		return nil
+	}
+	l, c := r.lane, r.batch.Changes[change]
 	l.hash.Cut = l.program.keys.cut(l.hash.Cut[:0], c.GetKey())
-	rec, kept, failure := l.record(b, c, nil)
+	rec, kept, failure := l.record(r.batch, c, nil)
 	if failure != nil || !kept {
 		return nil
 	}

@@ -117,9 +117,6 @@ func (l *line) run(ctx context.Context, o Options, files []*pipelinev1.File, add
 	if compile.Failed(r.Problems) {
 		return ErrProblems
 	}
-	if _, err := l.gateway.Start(ctx, &gatewayv1.StartRequest{}); err != nil {
-		return fmt.Errorf("starting: %s", status.Convert(err).Message())
-	}
 	if o.Ready != nil {
 		o.Ready(address)
 	}

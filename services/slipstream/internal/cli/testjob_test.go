@@ -48,17 +48,17 @@ func tested() *gatewayv1.TestJobResponse {
 const testedText = `job emp on 3 records; nothing is written
 
 emp:1  u
-  record                    {"id":"1"}
-  transform[0] filter       (unchanged)
-  transform[1] add_field    {"id":"1","a":2}
+  record                        {"id":"1"}
+  transform[0] filter           (unchanged)
+  transform[1] add_field        {"id":"1","a":2}
 
 emp:2
-  record                    {"id":"2"}
-  transform[0] filter       filtered: the record goes no further
+  record                        {"id":"2"}
+  transform[0] filter           filtered: the record goes no further
 
 "\xff"
-  record                    {}
-  rejected                  transform[1] add_field: no number
+  record                        {}
+  rejected                      transform[1] add_field: no number
 
 connection hr
   INSERT INTO emp

@@ -51,7 +51,7 @@ func step(w io.Writer, name string, value any) {
 	if raw, is := value.(json.RawMessage); is {
 		text = string(raw)
 	}
-	fmt.Fprintf(w, "  %-24s  %s\n", oneLine(name), oneLine(text))
+	fmt.Fprintf(w, "  %-28s  %s\n", oneLine(name), oneLine(text))
 }
 
 func keyOf(res *gatewayv1.TestJobResponse, change uint32) string {

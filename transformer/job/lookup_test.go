@@ -50,7 +50,7 @@ write: {keys: [id], mapping: [found]}`), &f, yaml.Strict())
 			t.Fatal(err)
 		}
 		r := l.Run(b)
-		if got := strings.Join(rowsOf(program, r.Rows), " "); got != `upsert {"id":"1","found":"1"} upsert {"id":"2","found":"2"} delete {"id":"3"}` {
+		if got := strings.Join(rowsOf(program, r.Rows), " "); got != `upsert {"found":"1","id":"1"} upsert {"found":"2","id":"2"} delete {"id":"3"}` {
 			t.Errorf("rows %s", got)
 		}
 		rejects := r.Merge([]*flowv1.Reject{{Change: 1, Output: 0, Reason: "no"}})

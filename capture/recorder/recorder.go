@@ -24,7 +24,10 @@
 //
 // What keyspace events cannot tell: which of HSET, HMSET and HSETNX was used, nor UNLINK from DEL (spec 1.4); that a
 // …STORE command replaced a hash, unless the operator has turned on the classes s, z and l; that a database was flushed
-// (that is found in the server's statistics and becomes a gap; rows stay, G7).
+// (that is found in the server's statistics, becomes a gap and stops the jobs that do not ignore it; rows stay, G7).
+//
+// For jobs with values: each the recorder reads the values of a transaction's keys, in one round trip before it, and
+// records them with the changes (D1). Where it cannot, the changes are recorded all the same and the lanes read the values.
 package recorder
 
 import (

@@ -19,7 +19,7 @@ const (
 	OpExpire Op = 'x'
 	// OpEvict: the server removed the key for want of memory.
 	OpEvict Op = 'e'
-	// OpRead: a sweep found the key; side streams hold nothing else.
+	// OpRead: a sweep found the key, or a replay asks for it. Side streams hold these, and deletes that are replayed.
 	OpRead Op = 'r'
 )
 

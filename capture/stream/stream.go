@@ -4,7 +4,7 @@
 // The words:
 //
 //   - main: the stream in which changes are recorded, by the recorder or by the application itself (foreign).
-//   - side: the stream of sweeps beside it. A lane reads both and its Position has one ID for each.
+//   - side: the stream of sweeps and replays beside it. A lane reads both and its Position has one ID for each.
 //   - header: a hash beside the main stream: incarnation, since, trimmed_to, last, and the same of the side stream.
 //   - group: a consumer group a connection, on both streams. It delivers nothing; it is where lanes publish how far
 //     their target is, so that XINFO GROUPS shows the true lag to anyone, and so that the trimmer knows what is settled.

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"slipstream/capture/engine"
+	"slipstream/deploy/dev/devserver"
+	"slipstream/deploy/dev/jsonserver"
 	"slipstream/proto/keyspace"
 	capturev1 "slipstream/proto/slipstream/capture/v1"
 	changev1 "slipstream/proto/slipstream/change/v1"
@@ -266,5 +268,23 @@ func TestReadKeys(t *testing.T) {
 	}
 	if _, err := e.ReadKeys(t.Context(), &capturev1.ReadKeysRequest{Pipeline: h.spec, Job: "none"}); !errors.Is(err, engine.ErrUnknownJob) {
 		t.Errorf("a job that is none: %v", err)
+	}
+}
+
+// TestReadDocuments: keys of a job on documents are read as such, and hashes beside them are left out.
+func TestReadDocuments(t *testing.T) {
+	h := houseAt(t, jsonserver.Redis(t, jsonserver.RedisJSON, devserver.RedisOptions{}).Addr)
+	h.spec.Jobs[0].Source.Types = []string{"json"}
+	e, _ := h.engine("one")
+	h.set("emp:hash", "1")
+	if err := h.rdb.Do(t.Context(), "JSON.SET", "emp:1", ".", `{"a":[1,null]}`).Err(); err != nil {
+		t.Fatal(err)
+	}
+	r, err := e.ReadKeys(t.Context(), &capturev1.ReadKeysRequest{Pipeline: h.spec, Job: "emp"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c := r.Batch.Changes; len(c) != 1 || string(c[0].Document) != `{"a":[1,null]}` || c[0].Type != changev1.ValueType_VALUE_TYPE_JSON {
+		t.Errorf("read %v", c)
 	}
 }

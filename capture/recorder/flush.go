@@ -77,7 +77,7 @@ func (f *flushes) see(ctx context.Context, run string, count int64) error {
 	}
 	ours := f.mark != "" && mark != f.mark // our own keys went
 	same := f.run == run && run != ""
-	if same && (count > f.count || (count < 0 && ours)) {
+	if same && ((f.count >= 0 && count > f.count) || (count < 0 && ours)) {
 		if err := f.found(ctx, ours); err != nil {
 			return err
 		}

@@ -78,3 +78,38 @@ func TestFlushStops(t *testing.T) {
 	default:
 	}
 }
+
+// TestFlushElsewhere: where the streams are on another server, a flush of the source stops every job, as nothing tells which
+// database it was; a flush of the streams' server is none of the source.
+func TestFlushElsewhere(t *testing.T) {
+	r := newRig(t, devserver.RedisOptions{}, job("a", "a:*"))
+	source := devserver.Redis(t, devserver.RedisOptions{})
+	f := flushes{make(chan []string, 10)}
+	n := r.started(func(c *recorder.Config) {
+		c.Flushes, c.Source, c.Streams = f, configOf(t, source.Addr), r.config
+	})
+	r.do("FLUSHALL")
+	r.eventually("the loss is found", func() bool { return len(r.causes()) > 0 && n.Status().GetConnected() })
+	rdb := redis.NewClient(&redis.Options{Addr: source.Addr, Protocol: 2})
+	defer func() { _ = rdb.Close() }()
+	if err := rdb.Do(t.Context(), "SWAPDB", 0, 1).Err(); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case got := <-f.jobs:
+		if fmt.Sprint(got) != "[a]" {
+			t.Errorf("stopped %v", got)
+		}
+	case <-time.After(15 * time.Second):
+		t.Fatal("nothing was stopped")
+	}
+	select {
+	case got := <-f.jobs:
+		t.Errorf("stopped %v too", got)
+	default:
+	}
+	r.eventually("the gaps say which was which", func() bool {
+		causes := fmt.Sprint(r.causes())
+		return causes == "[incarnation a flush]"
+	})
+}

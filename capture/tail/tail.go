@@ -9,9 +9,9 @@
 //   - repeat: an entry that is a dead letter on its way again, as it was recorded, or a delete (spec 9.4).
 //
 // Promises: a value is read after its entry was, so it is never older than the entry (G4); a job that wants every value gets
-// a change for each entry, with the value that the entry brought. A delete comes only from an
-// explicit removal, or from one by the server that the job makes one (G7); a sweep never deletes. A batch accounts for
-// every entry up to its position and for none after it: when values are large, a batch is cut between two entries.
+// a change for each entry, with the value that the entry brought. A delete comes only from an explicit removal, or from one
+// by the server that the job makes one (G7); a sweep never deletes. A batch accounts for every entry up to its position and
+// for none after it: when values are large, a batch is cut between two entries.
 //
 // Neighbours: stream gives the entries, lane sends the batches.
 package tail

@@ -84,7 +84,7 @@ func (t *Tail) fateOf(r *run) (fate, *value) {
 		v = &t.probes[r.probe].value
 	}
 	unread := r.vanished && t.o.Unread.has(r.key)
-	f := r.decide(v.kind, t.policy, unread)
+	f := r.decide(v.kind, &t.policy, unread)
 	t.o.Unread.set(r.key, f == fatePending)
 	return f, v
 }

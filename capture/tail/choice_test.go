@@ -34,7 +34,7 @@ func TestChoice(t *testing.T) {
 		t.Error("the job chose among entries that the recorder had chosen")
 	}
 	var f fold
-	f.gather([]stream.Entry{{Key: []byte("dept:1")}, {Key: []byte("emp:1")}}, policy{choice: &choice{pattern: []byte("emp:*")}})
+	f.gather([]stream.Entry{{Key: []byte("dept:1")}, {Key: []byte("emp:1")}}, &policy{choice: &choice{pattern: []byte("emp:*")}})
 	if len(f.runs) != 1 || string(f.runs[0].key) != "emp:1" {
 		t.Errorf("folded to %d runs", len(f.runs))
 	}

@@ -101,7 +101,7 @@ func (r *run) reads() bool {
 func repeats(e *stream.Entry) bool { return !e.AsOf.IsZero() || (e.Side && e.Op == stream.OpDelete) }
 
 // gather folds entries; earlier results are forgotten.
-func (f *fold) gather(entries []stream.Entry, p policy) {
+func (f *fold) gather(entries []stream.Entry, p *policy) {
 	f.reset()
 	for i := range entries {
 		e := &entries[i]
@@ -141,7 +141,7 @@ func (f *fold) add(r run, first, earlier int) {
 
 // joins says whether an entry becomes part of the latest run of its key. Where every change counts, only what sweeps and
 // replays ask to be read again is folded.
-func (f *fold) joins(r *run, e *stream.Entry, p policy) bool {
+func (f *fold) joins(r *run, e *stream.Entry, p *policy) bool {
 	if r.carried != nil || r.known || e.Carries || e.Found != stream.FoundUnknown {
 		return false
 	}
@@ -162,7 +162,7 @@ func (f *fold) order() {
 }
 
 // begin starts a run; again says that another run of the key came before it in the batch.
-func begin(e *stream.Entry, p policy, again bool) run {
+func begin(e *stream.Entry, p *policy, again bool) run {
 	r := run{key: e.Key, firstMs: e.Ms, before: e.Before}
 	if e.Carries {
 		r.carried = e
@@ -180,7 +180,7 @@ func begin(e *stream.Entry, p policy, again bool) run {
 	return r
 }
 
-func (r *run) add(e *stream.Entry, p policy) {
+func (r *run) add(e *stream.Entry, p *policy) {
 	if !e.Side {
 		if !r.main {
 			r.id, r.command, r.created = e.ID, e.Command, e.Op == stream.OpCreate
@@ -250,7 +250,7 @@ const (
 
 // decide applies the rules of design D1 to a run whose value is read. unread says that an earlier batch found the key
 // missing with its removal still to come.
-func (r *run) decide(found kind, p policy, unread bool) fate {
+func (r *run) decide(found kind, p *policy, unread bool) fate {
 	switch found {
 	case kindHash, kindJSON:
 		if (found == kindHash && p.hash) || (found == kindJSON && p.json) {

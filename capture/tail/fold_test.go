@@ -41,7 +41,7 @@ func entriesOf(short string) []stream.Entry {
 
 func foldOf(short string, p policy) *fold {
 	f := &fold{}
-	f.gather(entriesOf(short), p)
+	f.gather(entriesOf(short), &p)
 	f.order()
 	return f
 }
@@ -91,7 +91,7 @@ func TestFoldKeepsTimesTraceAndBefore(t *testing.T) {
 	entries[0].Traceparent, entries[1].Traceparent = "t0", "t1"
 	entries[1].Ms = 50 // clocks of two machines
 	f := &fold{}
-	f.gather(entries, policy{})
+	f.gather(entries, &policy{})
 	r := f.runs[0]
 	if r.firstMs != 50 || r.ms != 102 || string(r.before) != `{"v":0}` || r.traceparent != "t1" || r.first != 0 {
 		t.Errorf("run %+v", r)
@@ -102,7 +102,7 @@ func TestFoldSetsFaultyEntriesAside(t *testing.T) {
 	entries := entriesOf("u:a u:b")
 	entries[0].Fault = "the entry has no field key"
 	f := &fold{}
-	f.gather(entries, policy{})
+	f.gather(entries, &policy{})
 	if len(f.faults) != 1 || len(f.runs) != 1 || string(f.runs[0].key) != "b" {
 		t.Errorf("%d faults, %d runs", len(f.faults), len(f.runs))
 	}
@@ -166,7 +166,7 @@ func TestFate(t *testing.T) {
 				t.Fatalf("%d runs, want 1", len(f.runs))
 			}
 			r := &f.runs[0]
-			if got := r.decide(tt.found, tt.policy, tt.unread); got != tt.want {
+			if got := r.decide(tt.found, &tt.policy, tt.unread); got != tt.want {
 				t.Errorf("fate %d, want %d", got, tt.want)
 			}
 			if tt.want == fateUpsert && r.op() != tt.op {

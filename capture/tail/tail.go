@@ -244,7 +244,7 @@ func carriedSize(e *stream.Entry) int { return len(e.Key) + len(e.After) + len(e
 
 // load folds entries and reads their values. It returns how many entries, from the first, have their values read.
 func (t *Tail) load(ctx context.Context, entries []stream.Entry) (int, error) {
-	t.fold.gather(entries, t.policy)
+	t.fold.gather(entries, &t.policy)
 	t.probes = t.probes[:0]
 	clear(t.asked)
 	t.ask(t.policy.each) // otherwise no two runs ask the same
@@ -280,7 +280,7 @@ func (t *Tail) reload(ctx context.Context, entries []stream.Entry) error {
 			t.asked[p.name()] = i
 		}
 	}
-	t.fold.gather(entries, t.policy)
+	t.fold.gather(entries, &t.policy)
 	from := len(t.probes)
 	t.ask(true)
 	for from < len(t.probes) {

@@ -18,6 +18,8 @@ const (
 	Source = "source"
 	// Streams is the name of the connection that keeps the change streams; without it the source does (design D2).
 	Streams = "streams"
+	// Target is the name of the connection that redis.write uses where none is named; its type is redis unless written.
+	Target = "target"
 )
 
 // Resolve replaces the references in a text by what they refer to.
@@ -35,6 +37,8 @@ type Config struct {
 	Settings *pipelinev1.Settings
 	// Text is the file as it may be stored and shown: passwords written in clear are masked.
 	Text []byte
+
+	written map[string]yamlfile.Value // connections by name
 }
 
 // Read reads a config.yaml.
@@ -44,6 +48,7 @@ func Read(name string, text []byte, resolve Resolve) *Config {
 		Connections: make(map[string]*pipelinev1.Connection),
 		Declared:    make(map[string]string),
 		Settings:    Defaults(),
+		written:     make(map[string]yamlfile.Value),
 	}
 	var secrets []clearSecret
 	c.read(resolve, &secrets)
@@ -104,7 +109,10 @@ func (c *Config) readConnections(top *yamlfile.Map, secrets *[]clearSecret) {
 
 // declare reads a connection; kind is its type where none is written.
 func (c *Config) declare(name string, v yamlfile.Value, kind string, secrets *[]clearSecret) {
-	c.Declared[name] = ""
+	c.Declared[name], c.written[name] = "", v
+	if kind == "" && name == Target {
+		kind = Redis // as the older generation had it (spec 2.3)
+	}
 	if strings.TrimSpace(name) == "" {
 		v.Error("give it a name", "a connection has no name")
 		return
@@ -142,16 +150,19 @@ func (c *Config) checkSource(top *yamlfile.Map) {
 	}
 	for _, name := range []string{Source, Streams} {
 		kind := c.Declared[name]
-		if kind == "" || kind == Redis {
+		if kind == "" {
 			continue
 		}
-		m, ok := top.Take("connections").Map()
+		connection, ok := c.written[name].Map()
 		if !ok {
 			continue
 		}
-		if connection, ok := m.Take(name).Map(); ok {
+		if kind != Redis {
 			connection.Take("type").Error("write type: redis, or give the connection another name",
 				"connection %s must be of type redis, not %s", name, kind)
+		} else if key := Beyond(c.Connections[name]); key != "" {
+			connection.Take(key).Error("name one server with host: and port:",
+				"%s is not supported yet by this version for connection %s", key, name)
 		}
 	}
 }

@@ -108,9 +108,16 @@ func (r *reader) database(kind string) {
 		}
 	}
 	if kind == Oracle {
-		for _, key := range []string{"oracle_thick_mode", "oracle_thick_mode_lib_dir"} {
-			if v := r.m.Take(key); v.Present() {
-				v.Warn("remove it", "%s has no effect: Slipstream needs no Oracle client", key)
+		thick, folder := r.m.Take("oracle_thick_mode"), r.m.Take("oracle_thick_mode_lib_dir")
+		if thick.Present() {
+			thick.Bool()
+		}
+		if folder.Present() {
+			folder.Text()
+		}
+		for _, v := range []yamlfile.Value{thick, folder} {
+			if v.Present() {
+				v.Warn("remove it", "%s has no effect: Slipstream needs no Oracle client", v.Key())
 			}
 		}
 	}
@@ -158,17 +165,18 @@ func (r *reader) sqlite() {
 }
 
 func (r *reader) redis() {
-	r.out.Host = r.require("host", "write host: <name or address of the Redis server>")
-	r.port("write port: <port of the Redis server, usually 6379>", true)
+	if sentinel := r.m.Take("sentinel"); sentinel.Written() {
+		r.sentinel(sentinel)
+		r.out.Host = r.text("host")
+		r.port("", false)
+	} else {
+		r.out.Host = r.require("host", "write host: <name or address of the Redis server>")
+		r.port("write port: <port of the Redis server, usually 6379>", true)
+	}
+	r.flag("cluster")
 	r.out.User = r.text("user")
 	r.password()
-	r.clear("key_password", r.option("key_password"))
-	for _, key := range []string{"cacert", "cert", "key"} {
-		r.option(key)
-	}
-	r.pair("key", "cert")
-	r.pair("cert", "key")
-	r.pair("key_password", "key")
+	r.certificates()
 	for _, key := range []string{"socket_timeout", "socket_connect_timeout", "health_check_interval"} {
 		r.number(key, 1, math.MaxInt32)
 	}
@@ -183,29 +191,78 @@ func (r *reader) redis() {
 		}
 	}
 	r.m.Done(yamlfile.Hints{
-		Later:     []string{"cluster", "sentinel", "hosts"},
-		Elsewhere: map[string]string{"ssl": "write cacert: <file>; it turns TLS on", "tls": "write cacert: <file>; it turns TLS on"},
+		Elsewhere: map[string]string{
+			"ssl": "write cacert: <file>; it turns TLS on", "tls": "write cacert: <file>; it turns TLS on",
+			"hosts": "write host: with one name",
+		},
 	})
 }
 
-func (r *reader) cassandra() {
-	if v := r.m.Require("hosts", "write hosts: [<name>, …]"); v.Present() {
-		var names []string
-		if items, ok := v.Items(); ok {
-			for _, item := range items {
-				if name, ok := item.Text(); ok {
-					names = append(names, name)
-				}
-			}
-		}
-		r.out.Host = strings.Join(names, ",")
+// certificates reads the files of TLS and the password of the key.
+func (r *reader) certificates() {
+	r.clear("key_password", r.option("key_password"))
+	for _, key := range []string{"cacert", "cert", "key"} {
+		r.option(key)
 	}
+	r.pair("key", "cert")
+	r.pair("cert", "key")
+	r.pair("key_password", "key")
+}
+
+// sentinel reads where the sentinels are, and which master they are asked for.
+func (r *reader) sentinel(v yamlfile.Value) {
+	m, ok := v.Map()
+	if !ok {
+		return
+	}
+	if master := m.Require("master", "write master: <name that the sentinels know>"); master.Present() {
+		r.out.Options["sentinel_master"], _ = master.Text()
+	}
+	r.out.Options["sentinel_nodes"] = strings.Join(texts(m.Require("nodes", "write nodes: [<host>:<port>, …]")), ",")
+	m.Done(yamlfile.Hints{})
+}
+
+// texts are the members of a list of texts that may not be empty.
+func texts(v yamlfile.Value) []string {
+	if !v.Present() {
+		return nil
+	}
+	items, ok := v.Items()
+	if ok && len(items) == 0 {
+		v.Error("write at least one", "%s is empty", v.Key())
+	}
+	var out []string
+	for _, item := range items {
+		if text, ok := item.Text(); ok {
+			out = append(out, text)
+		}
+	}
+	return out
+}
+
+// Beyond names the attribute of a connection of type redis that this version cannot follow; empty where there is none.
+func Beyond(c *pipelinev1.Connection) string {
+	switch o := c.GetOptions(); {
+	case o["cluster"] == "true":
+		return "cluster"
+	case o["sentinel_master"] != "":
+		return "sentinel"
+	default:
+		return ""
+	}
+}
+
+func (r *reader) cassandra() {
+	r.out.Host = strings.Join(texts(r.m.Require("hosts", "write hosts: [<name>, …]")), ",")
 	r.port("", false)
 	if r.out.GetPort() == "" {
 		r.out.Port = "9042"
 	}
 	r.out.Database, r.out.User = r.text("database"), r.text("user")
 	r.password()
+	r.certificates()
+	r.option("local_dc")
+	r.option("consistency")
 	r.m.Done(yamlfile.Hints{})
 }
 

@@ -87,7 +87,7 @@ func readSettings(m *yamlfile.Map, resolve Resolve) *pipelinev1.Settings {
 	}
 	s.sizes()
 	s.withoutEffect()
-	m.Done(yamlfile.Hints{Later: []string{"positions"}})
+	m.Done(yamlfile.Hints{})
 	return s.out
 }
 

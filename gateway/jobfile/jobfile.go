@@ -43,11 +43,6 @@ type Job struct {
 
 var jobName = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
 
-// later are job attributes that the spec proposes and this version does not have.
-var later = []string{
-	"control_field", "null_text", "positions", "retries",
-}
-
 // Read reads a job file. name is its path below the pipeline's directory.
 func Read(name string, text []byte) *Job {
 	j := &Job{
@@ -83,13 +78,13 @@ func Read(name string, text []byte) *Job {
 	j.readOutputs(top)
 	j.readLegacyKey(top)
 	top.Done(yamlfile.Hints{
-		Later: later,
 		Elsewhere: map[string]string{
 			"row_format":  "write it below source:, beside redis:",
 			"redis":       "write it below source:",
 			"keyspace":    "write source: redis: with trigger: write-behind and key_pattern:",
 			"outputs":     "write output:",
 			"connections": "write them in config.yaml",
+			"retries":     "remove it: it belongs to read-through jobs",
 		},
 	})
 	return j

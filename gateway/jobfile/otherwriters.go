@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"slices"
 
+	pipelinev1 "slipstream/proto/slipstream/pipeline/v1"
+
 	"slipstream/gateway/yamlfile"
 )
 
@@ -167,7 +169,14 @@ func (j *Job) readCassandraWrite(with *yamlfile.Map) {
 			v.Text()
 		}
 	}
-	columns := readList(with.Require("keys", "write keys: with the columns of the primary key, each after a hyphen"), nil, true, 0)
+	keys := with.Require("keys", "write keys: with the columns of the primary key, each after a hyphen")
+	var columns []*pipelinev1.OutputColumn
+	if keys.Present() {
+		if items, ok := keys.Items(); ok && len(items) == 0 {
+			keys.Error("write at least one column", "keys is empty")
+		}
+		columns = readList(keys, nil, true, 0)
+	}
 	if m := with.Take("mapping"); m.Written() {
 		readList(m, columns, false, 0)
 	}

@@ -47,7 +47,6 @@ func (j *Job) readSource(top *yamlfile.Map) {
 	j.readRowFormat(m, inner)
 	if redis {
 		inner.Done(yamlfile.Hints{
-			Later:     []string{"databases"},
 			Elsewhere: map[string]string{"connection": "remove it: it belongs to read-through jobs", "keys": "write it below source:, beside redis:", "pattern": "write key_pattern:"},
 		})
 	}
@@ -107,11 +106,34 @@ func (j *Job) readRedis(m *yamlfile.Map, src *pipelinev1.Source) (ok bool, inner
 			src.InitialLoad = pipelinev1.InitialLoad_INITIAL_LOAD_IF_EMPTY
 		}
 	}
-	if db := either("database"); db.Written() {
-		n, _ := db.Whole(0, math.MaxInt32)
+	readDatabase(either("database"), either("databases"), src)
+	return true, inner
+}
+
+// readDatabase reads the logical database; databases is the same as a list, of one for now.
+func readDatabase(one, several yamlfile.Value, src *pipelinev1.Source) {
+	if one.Written() {
+		n, _ := one.Whole(0, math.MaxInt32)
 		src.Database = uint32(n)
 	}
-	return true, inner
+	if !several.Written() {
+		return
+	}
+	if one.Written() {
+		several.Error("remove one of the two", "database and databases mean the same")
+	}
+	items, ok := several.Items()
+	if !ok {
+		return
+	}
+	if len(items) != 1 {
+		several.Error("write database: <number>, and a job for each further database",
+			"a job reads one database in this version, not %d", len(items))
+	}
+	for _, item := range items {
+		n, _ := item.Whole(0, math.MaxInt32)
+		src.Database = uint32(n)
+	}
 }
 
 // eitherPlace takes one of our own attributes, which the spec lists without saying whether they stand below redis: or beside

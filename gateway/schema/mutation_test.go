@@ -1,0 +1,154 @@
+package schema_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"slipstream/gateway/schema"
+)
+
+// mutation is a document that differs in one place from another.
+type mutation struct {
+	change   string
+	document any
+}
+
+// probes are values of every kind, at the edges of what is common.
+var probes = []string{
+	`null`, `""`, `" "`, `"x"`, `".x"`, `"APPEND"`, `"${env:N}"`, `"a: b"`, `-1`, `0`, `1`, `70000`, `true`, `[]`, `{}`, `["x"]`, `[{"x": "y"}]`, `{"x": 1}`,
+	`{"value": null}`, `{"expression": "x", "language": "SQL"}`, `["x", 1]`,
+}
+
+// names are all attributes that the schemas know.
+func names(t *testing.T) []string {
+	t.Helper()
+	found := make(map[string]bool)
+	var walk func(any)
+	walk = func(v any) {
+		switch v := v.(type) {
+		case map[string]any:
+			if properties, ok := v["properties"].(map[string]any); ok {
+				for name := range properties {
+					found[name] = true
+				}
+			}
+			for _, member := range v {
+				walk(member)
+			}
+		case []any:
+			for _, member := range v {
+				walk(member)
+			}
+		}
+	}
+	for _, text := range [][]byte{schema.Config(), schema.Job()} {
+		d, err := jsonschema.UnmarshalJSON(strings.NewReader(string(text)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		walk(d)
+	}
+	return slices.Sorted(maps.Keys(found))
+}
+
+// mutator makes mutations, of values in the same place and of the same text only once.
+type mutator struct {
+	kind  kind
+	names []string
+	seen  map[string]bool
+}
+
+var index = regexp.MustCompile(`\[\d+\]`)
+
+func (m *mutator) first(at string, v any) bool {
+	text, err := json.Marshal(v)
+	key := index.ReplaceAllString(at, "[]") + "\x00" + string(text)
+	if err != nil || m.seen[key] {
+		return false
+	}
+	m.seen[key] = true
+	return true
+}
+
+// mutations are the documents with one value replaced, one member left out, or one member added.
+func (m *mutator) mutations(d any) []mutation {
+	var all []mutation
+	m.walk("", d, func(value any) any { return value }, func(change string, document any) {
+		all = append(all, mutation{change, document})
+	})
+	return all
+}
+
+// walk changes a value, which put puts in its place, and all values within.
+func (m *mutator) walk(at string, v any, put func(any) any, add func(string, any)) {
+	if m.first(at, v) {
+		for _, probe := range probes {
+			add(at+" = "+probe, put(parsed(probe)))
+		}
+	}
+	switch v := v.(type) {
+	case map[string]any:
+		with := func(key string, value any) any {
+			changed := maps.Clone(v)
+			changed[key] = value
+			return put(changed)
+		}
+		m.members(at, v, with, add)
+		for _, key := range slices.Sorted(maps.Keys(v)) {
+			without := maps.Clone(v)
+			delete(without, key)
+			add(at+" without "+key, put(without))
+			m.walk(at+"."+key, v[key], func(value any) any { return with(key, value) }, add)
+		}
+	case []any:
+		for i := range v {
+			m.walk(fmt.Sprintf("%s[%d]", at, i), v[i], func(value any) any {
+				changed := slices.Clone(v)
+				changed[i] = value
+				return put(changed)
+			}, add)
+		}
+	}
+}
+
+// members adds to a map each attribute that the parser would read there, with every probe, and each that the schemas know
+// anywhere, with a few.
+func (m *mutator) members(at string, v map[string]any, with func(string, any) any, add func(string, any)) {
+	unknown := with("unknown", "x")
+	add(at+" has unknown", unknown)
+	text, err := json.Marshal(unknown)
+	if err != nil {
+		return
+	}
+	read := m.kind.reads(text)
+	if !m.first(at+" members", []any{read, v["type"], v["uses"]}) {
+		return
+	}
+	for _, name := range slices.Compact(slices.Sorted(slices.Values(slices.Concat(m.names, read)))) {
+		if _, written := v[name]; written {
+			continue
+		}
+		among := probes
+		if !slices.Contains(read, name) {
+			among = []string{`"x"`, `1`, `{}`}
+		}
+		for _, probe := range among {
+			add(at+"."+name+" = "+probe, with(name, parsed(probe)))
+		}
+	}
+}
+
+func parsed(text string) any {
+	v, err := jsonschema.UnmarshalJSON(strings.NewReader(text))
+	if err != nil {
+		return nil
+	}
+	return v
+}

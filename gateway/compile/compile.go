@@ -167,6 +167,10 @@ func (r *Result) checkLookups(j *jobfile.Job) {
 			v.Error(yamlfile.DidYouMean(name, names), "connection %q is not in config.yaml", name)
 		case kind != "" && kind != configfile.Redis:
 			v.Error("name a connection of type redis", "redis.lookup cannot read from connection %s of type %s", name, kind)
+		case configfile.Beyond(r.config.Connections[name]) != "":
+			v.Error("name a connection with host: and port: of one server",
+				"redis.lookup cannot read from connection %s yet in this version: it has %s", name,
+				configfile.Beyond(r.config.Connections[name]))
 		}
 	}
 }

@@ -109,7 +109,7 @@ func document(text []byte) (any, bool) {
 // that either side knows to every map, and asks both the schema and the parser.
 func TestAgreement(t *testing.T) {
 	config, job := kinds(t)
-	w := &witness{told: make(map[string]bool)}
+	w := &witness{told: make(map[string]bool), read: make(map[string]bool)}
 	m := &mutator{seen: make(map[string]bool), names: names(t)}
 	for _, f := range files(t) {
 		k := job
@@ -120,7 +120,7 @@ func TestAgreement(t *testing.T) {
 		if !ok {
 			continue
 		}
-		w.hear(t, f.name, k, mutation{"nothing", d})
+		w.hear(t, f.name, k, mutation{change: "nothing", document: d})
 		if k.refuses(d) == nil { // one more mistake in a file with several says nothing
 			m.kind = k
 			for _, changed := range m.mutations(d) {
@@ -129,6 +129,11 @@ func TestAgreement(t *testing.T) {
 		}
 	}
 	t.Logf("%d documents, of which %d were refused", w.asked, w.refused)
+	for _, name := range m.names {
+		if !w.read[name] {
+			t.Errorf("no document with %s was ever read", name)
+		}
+	}
 	if w.asked < 10000 || w.refused < 2000 || w.asked-w.refused < 1500 {
 		t.Errorf("%d documents, %d refused: too few to say anything", w.asked, w.refused)
 	}
@@ -138,20 +143,29 @@ func TestAgreement(t *testing.T) {
 type witness struct {
 	asked, refused int
 	told           map[string]bool
+	read           map[string]bool // the attributes of documents that nobody refused
 }
 
 func (w *witness) hear(t *testing.T, name string, k kind, m mutation) {
 	t.Helper()
-	text, err := json.Marshal(m.document)
-	if err != nil {
-		t.Fatal(err)
-	}
-	no, errs := k.refuses(m.document), k.errors(text)
+	no := k.refuses(m.document)
 	w.asked++
 	if no != nil {
 		w.refused++
 	}
+	if no != nil && m.foreign {
+		return // as the parser does
+	}
+	text, err := json.Marshal(m.document)
+	if err != nil {
+		t.Fatal(err)
+	}
+	errs := k.errors(text)
 	form := slices.DeleteFunc(slices.Clone(errs), beyond.MatchString)
+	if no == nil && len(form) == 0 && !w.read[m.added] {
+		w.learn(m.document)
+		w.read[m.added] = true
+	}
 	if (no != nil) == (len(form) > 0) || no != nil && len(errs) > 0 || w.told[m.change] || len(w.told) > 30 {
 		return
 	}
@@ -160,5 +174,20 @@ func (w *witness) hear(t *testing.T, name string, k kind, m mutation) {
 		t.Errorf("%s, %s: the schema refuses what the parser reads: %v\n%s", name, m.change, no, text)
 	} else {
 		t.Errorf("%s, %s: the schema allows what the parser refuses: %v\n%s", name, m.change, form, text)
+	}
+}
+
+// learn notes every attribute of a document.
+func (w *witness) learn(v any) {
+	switch v := v.(type) {
+	case map[string]any:
+		for name, member := range v {
+			w.read[name] = true
+			w.learn(member)
+		}
+	case []any:
+		for _, member := range v {
+			w.learn(member)
+		}
 	}
 }

@@ -18,6 +18,10 @@ import (
 type mutation struct {
 	change   string
 	document any
+	// added is the attribute that the other document does not have.
+	added string
+	// foreign says that the parser does not know what was added.
+	foreign bool
 }
 
 // probes are values of every kind, at the edges of what is common.
@@ -80,17 +84,15 @@ func (m *mutator) first(at string, v any) bool {
 // mutations are the documents with one value replaced, one member left out, or one member added.
 func (m *mutator) mutations(d any) []mutation {
 	var all []mutation
-	m.walk("", d, func(value any) any { return value }, func(change string, document any) {
-		all = append(all, mutation{change, document})
-	})
+	m.walk("", d, func(value any) any { return value }, func(x mutation) { all = append(all, x) })
 	return all
 }
 
 // walk changes a value, which put puts in its place, and all values within.
-func (m *mutator) walk(at string, v any, put func(any) any, add func(string, any)) {
+func (m *mutator) walk(at string, v any, put func(any) any, add func(mutation)) {
 	if m.first(at, v) {
 		for _, probe := range probes {
-			add(at+" = "+probe, put(parsed(probe)))
+			add(mutation{change: at + " = " + probe, document: put(parsed(probe))})
 		}
 	}
 	switch v := v.(type) {
@@ -104,7 +106,7 @@ func (m *mutator) walk(at string, v any, put func(any) any, add func(string, any
 		for _, key := range slices.Sorted(maps.Keys(v)) {
 			without := maps.Clone(v)
 			delete(without, key)
-			add(at+" without "+key, put(without))
+			add(mutation{change: at + " without " + key, document: put(without)})
 			m.walk(at+"."+key, v[key], func(value any) any { return with(key, value) }, add)
 		}
 	case []any:
@@ -120,9 +122,9 @@ func (m *mutator) walk(at string, v any, put func(any) any, add func(string, any
 
 // members adds to a map each attribute that the parser would read there, with every probe, and each that the schemas know
 // anywhere, with a few.
-func (m *mutator) members(at string, v map[string]any, with func(string, any) any, add func(string, any)) {
+func (m *mutator) members(at string, v map[string]any, with func(string, any) any, add func(mutation)) {
 	unknown := with("unknown", "x")
-	add(at+" has unknown", unknown)
+	add(mutation{change: at + " has unknown", document: unknown})
 	text, err := json.Marshal(unknown)
 	if err != nil {
 		return
@@ -135,12 +137,12 @@ func (m *mutator) members(at string, v map[string]any, with func(string, any) an
 		if _, written := v[name]; written {
 			continue
 		}
-		among := probes
-		if !slices.Contains(read, name) {
-			among = []string{`"x"`, `1`, `{}`}
+		among, foreign := probes, !slices.Contains(read, name)
+		if foreign {
+			among = []string{`"x"`, `true`}
 		}
 		for _, probe := range among {
-			add(at+"."+name+" = "+probe, with(name, parsed(probe)))
+			add(mutation{change: at + "." + name + " = " + probe, document: with(name, parsed(probe)), added: name, foreign: foreign})
 		}
 	}
 }

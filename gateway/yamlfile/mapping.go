@@ -141,8 +141,6 @@ func (m *Map) Require(key, fix string) Value {
 
 // Hints tell Done what to say of keys that are known but not taken here.
 type Hints struct {
-	// Later are keys that this version does not support yet.
-	Later []string
 	// Elsewhere are keys with what to write instead.
 	Elsewhere map[string]string
 }
@@ -155,10 +153,6 @@ func (m *Map) Done(hints Hints) {
 		}
 		if m.file.full() {
 			return // errors enough
-		}
-		if slices.Contains(hints.Later, e.Key) {
-			e.Value.Error("remove it", "%s is not supported yet by this version", e.Key)
-			continue
 		}
 		if fix, ok := hints.Elsewhere[e.Key]; ok {
 			e.Value.Error(fix, "%s does not belong here", e.Key)

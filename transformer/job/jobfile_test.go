@@ -16,7 +16,8 @@ type jobFile struct {
 		Expression string            `yaml:"expression"`
 		Fields     map[string]uint32 `yaml:"fields"`
 	} `yaml:"keys"`
-	BeforeImage string `yaml:"before_image"`
+	BeforeImage  string   `yaml:"before_image"`
+	BinaryFields []string `yaml:"binary_fields"`
 
 	Transform []usesWith     `yaml:"transform"`
 	Output    []usesWith     `yaml:"output"`
@@ -36,6 +37,7 @@ func (f *jobFile) compile() *pipelinev1.Job {
 	if f.Keys != nil {
 		j.Source.Keys = &pipelinev1.KeyFields{Delimiter: f.Keys.Delimiter, Expression: f.Keys.Expression, Fields: f.Keys.Fields}
 	}
+	j.Source.BinaryFields = f.BinaryFields
 	j.BeforeImage = pipelinev1.BeforeImage(pipelinev1.BeforeImage_value["BEFORE_IMAGE_"+strings.ToUpper(f.BeforeImage)])
 	for i, b := range f.Transform {
 		block := blockOf(b)

@@ -19,7 +19,7 @@ func (r *Result) own(c *changev1.Change) {
 	}
 	o.Ms, o.Seq = id.GetMs(), id.GetSeq()
 	if r.lane.program.images >= 0 {
-		o.Image = image(r.batch, c)
+		o.Image = r.lane.program.image(r.batch, c)
 	}
 	for _, t := range r.tables {
 		if t.Output().Indexed() {
@@ -29,14 +29,14 @@ func (r *Result) own(c *changev1.Change) {
 }
 
 // image is the value of a change as its next change has it before: JSON text, nil for a delete or what cannot be read.
-func image(b *changev1.Batch, c *changev1.Change) []byte {
+func (p *Program) image(b *changev1.Batch, c *changev1.Change) []byte {
 	if c.GetOp() == changev1.Op_OP_DELETE {
 		return nil
 	}
 	if c.GetType() == changev1.ValueType_VALUE_TYPE_JSON {
 		return c.GetDocument()
 	}
-	value, err := value(b, c, nil)
+	value, err := p.value(b, c, nil)
 	if err != nil {
 		return nil
 	}
@@ -58,7 +58,7 @@ func Keys(b *changev1.Batch) [][]byte {
 
 // Fill gives the changes of a batch their before images: those the target had for Keys(b), and for a key that changes
 // again within the batch its value at the change before. What the source of an entry said itself stays.
-func Fill(b *changev1.Batch, images [][]byte) {
+func (p *Program) Fill(b *changev1.Batch, images [][]byte) {
 	last := make(map[string][]byte, len(images))
 	for i, key := range Keys(b) {
 		if i < len(images) {
@@ -70,7 +70,7 @@ func Fill(b *changev1.Batch, images [][]byte) {
 			c.Before = last[string(c.GetKey())]
 		}
 		if check(b, c) == nil {
-			last[string(c.GetKey())] = image(b, c)
+			last[string(c.GetKey())] = p.image(b, c)
 		}
 	}
 }

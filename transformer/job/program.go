@@ -35,6 +35,8 @@ type Program struct {
 	outputs []*row.Output
 	// analyses tell how the rows of each output of the job are found again.
 	analyses []*transformerv1.OutputAnalysis
+	// binary are the hash fields whose values are raw bytes, base64 text in records (spec 1.6).
+	binary map[string]bool
 	// planned: hashes need no record.
 	planned bool
 	// images: records have before (before_image: full), and which output keeps it; -1: none on this connection.
@@ -96,7 +98,13 @@ func compile(job *pipelinev1.Job, found *finding.List) *Program {
 		keys: compileKeys(job.GetSource().GetKeys(), found),
 	}
 	p.chain = block.Compile(job, found)
-	p.planned = len(p.chain) == 0
+	for _, name := range job.GetSource().GetBinaryFields() {
+		if p.binary == nil {
+			p.binary = make(map[string]bool)
+		}
+		p.binary[name] = true
+	}
+	p.planned = len(p.chain) == 0 && len(p.binary) == 0
 	for i := range job.GetOutputs() {
 		if o := row.Compile(job, i, found); o != nil {
 			p.outputs = append(p.outputs, o)

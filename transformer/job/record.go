@@ -1,6 +1,7 @@
 package job
 
 import (
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"strconv"
@@ -71,7 +72,7 @@ func check(b *changev1.Batch, c *changev1.Change) error {
 
 // value builds the value of a change: a hash as a flat object of strings, a JSON document as its root object. It is null
 // on a delete.
-func value(b *changev1.Batch, c *changev1.Change, names shapeNames) (map[string]any, error) {
+func (p *Program) value(b *changev1.Batch, c *changev1.Change, names shapeNames) (map[string]any, error) {
 	if c.GetOp() == changev1.Op_OP_DELETE {
 		return nil, nil
 	}
@@ -87,9 +88,12 @@ func value(b *changev1.Batch, c *changev1.Change, names shapeNames) (map[string]
 	values := string(c.GetValues()) // one copy, which the strings of the record share
 	start := uint32(0)
 	for i, end := range c.GetEnds() {
-		if text := values[start:end]; utf8.ValidString(text) {
+		switch text := values[start:end]; {
+		case p.binary[fields[i]]: // whatever it holds, so that it is read the same each time
+			hash[fields[i]] = base64.StdEncoding.EncodeToString(c.Values[start:end])
+		case utf8.ValidString(text):
 			hash[fields[i]] = text
-		} else {
+		default:
 			hash[fields[i]] = row.Text(c.Values[start:end])
 		}
 		start = end
@@ -129,7 +133,7 @@ func object(document []byte) (map[string]any, error) {
 
 // build makes the record of a change, once for all outputs. Cut are the fields cut from its key.
 func (p *Program) build(b *changev1.Batch, c *changev1.Change, names shapeNames, cut [][]byte) (*block.Record, error) {
-	after, err := value(b, c, names)
+	after, err := p.value(b, c, names)
 	if err != nil {
 		return nil, err
 	}
@@ -199,12 +203,12 @@ func full(c *changev1.Change, before, after map[string]any) map[string]any {
 
 // captured is a change as a dead letter keeps it: the record of spec 1.3, whatever format the job works in. What cannot
 // be read stands there as text.
-func captured(b *changev1.Batch, c *changev1.Change) []byte {
+func (p *Program) captured(b *changev1.Batch, c *changev1.Change) []byte {
 	var after map[string]any
 	root := full(c, nil, nil)
 	if check(b, c) == nil {
 		var err error
-		if after, err = value(b, c, nil); err != nil {
+		if after, err = p.value(b, c, nil); err != nil {
 			root[block.After] = row.Text(c.GetDocument())
 		}
 	}

@@ -154,7 +154,7 @@ func (r *Result) fill(x *flowv1.Reject, out *row.Output) {
 	x.SourceId = sourceID(c)
 	x.Command = c.GetCommand()
 	x.Key = append([]byte(nil), c.GetKey()...)
-	x.Record = captured(r.batch, c)
+	x.Record = r.lane.program.captured(r.batch, c)
 	if op := r.opcodes[x.Change]; x.Opcode == "" && (op == 'c' || op == 'u' || op == 'r' || op == 'd') {
 		x.Opcode = string(op)
 	} else if x.Opcode == "" {

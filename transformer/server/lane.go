@@ -192,7 +192,7 @@ func (l *lane) images(ctx context.Context, b *changev1.Batch) error {
 		if answer.GetId() != l.asked || len(answer.GetImages()) != len(job.Keys(b)) {
 			return fault.Errorf(flowv1.FaultClass_FAULT_CLASS_CONNECTION, "the applier answered another question for before images").WithStage(Stage)
 		}
-		job.Fill(b, answer.GetImages())
+		l.program.Fill(b, answer.GetImages())
 		return nil
 	case <-l.down.Done():
 		return l.ended()

@@ -46,6 +46,8 @@ type Reader struct {
 	at          Position
 	sideBusy    bool // the last read found the side stream with more
 	sideTurn    bool // whose turn it is when only one entry may be read
+	mainFirst   bool // see MainFirst
+	mainBusy    bool // the last read found the main stream with more
 	names       map[string]string
 	free        []*Batch
 }
@@ -55,6 +57,10 @@ type Reader struct {
 func NewReader(conn *resp.Conn, s Stream, incarnation string, at Position) *Reader {
 	return &Reader{conn: conn, stream: s, incarnation: incarnation, at: at, names: map[string]string{}}
 }
+
+// MainFirst makes the reader take the side stream only when it has come to the end of the main stream. Where entries carry
+// their values, what sweeps and replays read of the present is newer than all that is still to be read of the main stream.
+func (r *Reader) MainFirst() { r.mainFirst, r.mainBusy = true, true }
 
 // At is the position up to which was read.
 func (r *Reader) At() Position { return r.at }
@@ -82,8 +88,13 @@ func (r *Reader) Read(ctx context.Context, limit int) (*Batch, error) {
 		}
 		return nil, r.broken(ctx, err)
 	}
+	r.sideBusy = b.Side == side && (side > 0 || r.sideBusy)
+	r.mainBusy = b.Main == main && (main > 0 || r.mainBusy)
+	if r.mainFirst && r.mainBusy && b.Side > 0 { // there may be more of the main stream, which comes before these
+		b.Entries, b.Side, b.End.Side = b.Entries[:b.Main], 0, r.at.Side
+		r.sideBusy = true
+	}
 	r.at = b.End
-	r.sideBusy = side > 0 && b.Side == side
 	return b, nil
 }
 
@@ -97,6 +108,8 @@ func (r *Reader) broken(ctx context.Context, err error) error {
 // shares divides a read between the two streams, so that neither starves: a side stream that has more gets half.
 func (r *Reader) shares(limit int) (main, side int) {
 	switch {
+	case r.mainFirst && r.mainBusy:
+		return max(limit, 1), 0
 	case limit <= 1:
 		if r.sideTurn = !r.sideTurn; r.sideTurn {
 			return 1, 0

@@ -7,6 +7,7 @@ import (
 	"math"
 	"net"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -314,6 +315,51 @@ func TestRead(t *testing.T) {
 			}
 			if !slices.Equal(main, want) || !slices.Equal(side, sideKeys) {
 				t.Errorf("read %v and %v", main, side)
+			}
+		})
+	}
+}
+
+// TestMainFirst: nothing of the side stream is handed out before the main stream has come to its end, also when it grows
+// between two reads; then it all comes, each once.
+func TestMainFirst(t *testing.T) {
+	for _, limit := range []int{2, 3, 10, 1000} {
+		t.Run(fmt.Sprint("limit ", limit), func(t *testing.T) {
+			r := newRig(t)
+			h := r.create("100-0")
+			rd := r.reader(h, h.Start())
+			rd.MainFirst()
+			left, wave := 0, 0
+			grow := func(n int) {
+				for i := range n {
+					r.add(fmt.Sprintf("2%02d-%d", wave, i))
+				}
+				left, wave = left+n, wave+1
+			}
+			grow(25)
+			r.sweep("a", "b", "c", "d", "e")
+			var side []string
+			for reads := 0; len(side) < 5 || left > 0; reads++ {
+				if reads > 100 {
+					t.Fatalf("no end: side %v, %d left in the main stream", side, left)
+				}
+				if reads%4 == 3 && wave < 5 {
+					grow(5)
+				}
+				before := rd.At().Side
+				keys, b := r.read(rd, limit)
+				left -= b.Main
+				if b.Side > 0 && left > 0 {
+					t.Fatalf("%d of the side stream with %d left in the main stream", b.Side, left)
+				}
+				if b.Side == 0 && rd.At().Side != before {
+					t.Fatalf("the side stream was passed over: %v", rd.At())
+				}
+				side = append(side, keys[b.Main:]...)
+				b.Release()
+			}
+			if got := strings.Join(side, ""); got != "abcde" {
+				t.Errorf("side stream %q", got)
 			}
 		})
 	}

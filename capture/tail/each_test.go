@@ -58,6 +58,37 @@ func TestEach(t *testing.T) {
 	}
 }
 
+// TestEachBeforeSweeps: what a sweep reads is of the present, so it comes after all values that entries brought and that may
+// be older, in whatever order their keys were swept (G4).
+func TestEachBeforeSweeps(t *testing.T) {
+	b := newBench(t)
+	b.hset("a", "v", "3")
+	b.hset("b", "v", "3")
+	b.record("R", "a", "R", "b")
+	for _, v := range []string{"1", "2"} {
+		for _, key := range []string{"b", "a"} {
+			b.add(b.stream.Main, "key", b.key(key), "op", "u", "hash", packed("v", v), "type", "hash")
+		}
+	}
+	tail := b.tail(b.header.Start(), func(o *Options) {
+		o.Source, o.Entries = &pipelinev1.Source{Values: pipelinev1.Values_VALUES_EACH}, 3
+	})
+	var all []string
+	for idle := 0; idle < 2; { // the first read without a change finds the end of the main stream
+		r := next(t, tail)
+		if r == nil {
+			idle++
+			continue
+		}
+		idle = 0
+		all = append(all, shows(r))
+	}
+	want := "update b v=1; update a v=1; update b v=2; update a v=2; read a v=3; read b v=3"
+	if got := strings.Join(all, "; "); got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 // TestEachUnread: a value that was gone when the recorder looked, and expired, is a dead letter like any (G1).
 func TestEachUnread(t *testing.T) {
 	b := newBench(t)

@@ -58,9 +58,10 @@ type run struct {
 	before      []byte // what the oldest entry knew of the value before
 	traceparent string
 	folded      uint32
-	first       int // index of its oldest entry
-	probe       int // index of the read of its value
-	earlier     int // index of the key's run before it, -1 where there is none
+	first       int   // index of its oldest entry
+	probe       int   // index of the read of its value
+	earlier     int   // index of the key's run before it, -1 where there is none
+	rank        uint8 // what is applied first: see order
 
 	created    bool // the first main entry says that the key came into being
 	removed    bool // an explicit removal, or one by the server that the job's policy makes one (G7)
@@ -73,12 +74,12 @@ type run struct {
 }
 
 // fold gathers the entries of a batch by key. Entries are in stream order, those of the side stream in their own. Runs
-// come in the order of their oldest entries; order sorts them by their newest, and puts those made by sweeps alone before
-// all others, as they are reads of the present. At most one run a key has its value read; entries that carry their value
-// are never folded (D1).
+// come in the order of their oldest entries; order sorts them by their newest. At most one run a key has its value read, unless
+// every change counts; entries that carry their value are never folded (D1).
 type fold struct {
 	runs   []run
 	latest map[string]int // index of a key's latest run
+	brings bool           // some entry of the main stream brought its value
 	faults []stream.Entry // entries that cannot be understood
 }
 
@@ -90,6 +91,7 @@ func (f *fold) reset() {
 		f.latest = make(map[string]int)
 	}
 	clear(f.latest)
+	f.brings = false
 }
 
 // reads says whether the run asks its key: for its value, or in a replay as recorded whether it is there.
@@ -136,6 +138,7 @@ func (f *fold) gather(entries []stream.Entry, p *policy) {
 
 func (f *fold) add(r run, first, earlier int) {
 	r.first, r.earlier = first, earlier
+	f.brings = f.brings || (r.main && (r.carried != nil || r.known))
 	f.runs = append(f.runs, r)
 }
 
@@ -148,14 +151,26 @@ func (f *fold) joins(r *run, e *stream.Entry, p *policy) bool {
 	return !p.each || (e.Side && !r.main)
 }
 
-// order puts the runs into the order in which they are applied.
+// order puts the runs into the order in which they are applied: dead letters that are repeated are older than all others;
+// then what changed. What sweeps alone have read is of the present: it comes after values that entries brought, which may be
+// older, and else before all that is read, so that what a key's entries say of it has the last word.
 func (f *fold) order() {
+	for i := range f.runs {
+		r := &f.runs[i]
+		switch {
+		case r.replay:
+			r.rank = 0
+		case r.main:
+			r.rank = 2
+		case f.brings:
+			r.rank = 3
+		default:
+			r.rank = 1
+		}
+	}
 	slices.SortStableFunc(f.runs, func(a, b run) int {
-		if a.main != b.main {
-			if b.main {
-				return -1
-			}
-			return 1
+		if a.rank != b.rank {
+			return int(a.rank) - int(b.rank)
 		}
 		return a.id.Compare(b.id)
 	})

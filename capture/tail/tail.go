@@ -161,6 +161,9 @@ func (t *Tail) Gather(ctx context.Context) (int, error) {
 			return 0, err
 		}
 		t.conn, t.reader = conn, stream.NewReader(conn, t.o.Stream, t.o.Incarnation, t.read)
+		if t.policy.each || t.o.Stream.Foreign {
+			t.reader.MainFirst()
+		}
 	}
 	b, err := t.reader.Read(ctx, t.o.Entries-len(t.pending))
 	if err != nil {

@@ -57,7 +57,7 @@ func TestKilledServer(t *testing.T) {
 // openWhenBack opens the lane, waiting for a server that recovers.
 func openWhenBack(t *testing.T, target applier.Target) (applier.Session, *flowv1.Opened) {
 	t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(90 * time.Second)
 	for {
 		s, opened, err := target.OpenLane(t.Context(), lane(0), "test")
 		if err == nil {

@@ -83,7 +83,7 @@ func TestOpenWaitsForTheCommit(t *testing.T) {
 // waitFor polls a query of the test's own connection.
 func (d *database) waitFor(t testing.TB, sql, want string) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(90 * time.Second)
 	for {
 		got := d.rows(t, sql)
 		if len(got) == 1 && got[0] == want {

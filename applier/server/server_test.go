@@ -114,7 +114,7 @@ func (e *events) Waiting(w *flowv1.Waiting) { e.waiting <- w }
 // dial opens a lane.
 func dial(t *testing.T, client applierv1.ApplierServiceClient, o *flowv1.Open) (*flow.Sender[*applierv1.RowBatch], *events) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	t.Cleanup(cancel)
 	stream, err := client.Apply(ctx)
 	if err != nil {

@@ -128,7 +128,7 @@ func (h *house) engine(name string) (*engine.Engine, func()) {
 
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(90 * time.Second)
 	for !ok() {
 		if time.Now().After(deadline) {
 			t.Fatalf("not within twenty seconds: %s", what)
@@ -155,7 +155,7 @@ func (h *house) del(key string) {
 func (h *house) equal(job, connection string, want map[string]string) {
 	h.t.Helper()
 	var got map[string]string
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(90 * time.Second)
 	for {
 		got = h.target.Rows(job, connection)
 		same := len(got) == len(want)

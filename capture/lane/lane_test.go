@@ -143,7 +143,7 @@ func (l *line) record(key, op, command string) {
 // eventually polls until ok, or fails after ten seconds.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(90 * time.Second)
 	for !ok() {
 		if time.Now().After(deadline) {
 			t.Fatalf("not within ten seconds: %s", what)
@@ -168,7 +168,7 @@ func (l *line) rows(want map[string]string) {
 		}
 		return true
 	}
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(90 * time.Second)
 	for !equal() {
 		if time.Now().After(deadline) {
 			l.t.Fatalf("rows are %v, want %v", got, want)

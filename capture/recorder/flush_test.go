@@ -42,7 +42,7 @@ func TestFlushStops(t *testing.T) {
 			if fmt.Sprint(got) != fmt.Sprint(want) {
 				t.Errorf("stopped %v, want %v", got, want)
 			}
-		case <-time.After(15 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatalf("nothing was stopped, want %v", want)
 		}
 	}
@@ -100,7 +100,7 @@ func TestFlushElsewhere(t *testing.T) {
 		if fmt.Sprint(got) != "[a]" {
 			t.Errorf("stopped %v", got)
 		}
-	case <-time.After(15 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("nothing was stopped")
 	}
 	select {

@@ -122,7 +122,7 @@ func (r *rig) started(change ...func(*recorder.Config)) *running {
 // eventually polls until cond holds.
 func (r *rig) eventually(what string, cond func() bool) {
 	r.t.Helper()
-	deadline := time.Now().Add(15 * time.Second)
+	deadline := time.Now().Add(90 * time.Second)
 	for !cond() {
 		if time.Now().After(deadline) {
 			r.t.Fatalf("not in time: %s", what)
@@ -171,7 +171,7 @@ func (r *rig) entries(jobName string) []string {
 // expect waits for exactly these entries.
 func (r *rig) expect(jobName string, want ...string) {
 	r.t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(90 * time.Second)
 	for {
 		got := r.entries(jobName)
 		if strings.Join(got, "\n") == strings.Join(want, "\n") {

@@ -34,6 +34,9 @@ func (a *appender) append(ctx context.Context, keys [][]byte) error {
 		case err == nil:
 			return nil
 		case code == "" || code == "READONLY" || code == "NOAUTH" || code == "WRONGTYPE" || code == "NOPERM":
+			if cause := context.Cause(ctx); cause != nil && code == "" {
+				err = cause // which closed the connection
+			}
 			return fmt.Errorf("writing side streams: %w", err)
 		}
 		keys = left // OOM, MISCONF, BUSY …

@@ -54,7 +54,7 @@ func newRig(t *testing.T, highWater int, pattern string) *rig {
 
 // step steps until a sweep ran.
 func (r *rig) step(ctx context.Context) error {
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(90 * time.Second)
 	for {
 		ran, err := r.sweeper.Step(ctx)
 		if ran || err != nil || time.Now().After(deadline) {

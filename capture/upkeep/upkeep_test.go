@@ -162,7 +162,7 @@ func (r *rig) follow(ctx context.Context, s stream.Stream, connection string, sw
 
 func (r *rig) eventually(what string, cond func() bool) {
 	r.t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(90 * time.Second)
 	for !cond() {
 		if time.Now().After(deadline) {
 			r.t.Fatalf("not in time: %s", what)

@@ -65,7 +65,7 @@ type reflected struct{ conn *grpc.ClientConn }
 
 func (r *reflected) ask(t *testing.T, q *reflectionv1.ServerReflectionRequest) *reflectionv1.ServerReflectionResponse {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	s, err := reflectionv1.NewServerReflectionClient(r.conn).ServerReflectionInfo(ctx)
 	must(t, err)
@@ -115,7 +115,7 @@ func (r *reflected) call(t *testing.T, symbol, data string) string {
 	if data != "" {
 		must(t, protojson.Unmarshal([]byte(data), in))
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	if !m.IsStreamingServer() {
 		must(t, r.conn.Invoke(ctx, "/"+symbol, in, out))

@@ -138,7 +138,7 @@ func (p *processes) end(name string) {
 		if err != nil {
 			p.t.Errorf("%s ended with %v\n%s", name, err, p.tail(name))
 		}
-	case <-time.After(30 * time.Second):
+	case <-time.After(2 * time.Minute):
 		p.t.Errorf("%s did not end on SIGTERM\n%s", name, p.tail(name))
 		_ = s.cmd.Process.Kill()
 		<-done
@@ -188,7 +188,7 @@ func (p *processes) conn(name string) *grpc.ClientConn {
 // healthy waits until a service serves.
 func (p *processes) healthy(name string) {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(p.t.Context(), 2*time.Minute)
 	defer cancel()
 	for {
 		h, err := healthv1.NewHealthClient(p.conn(name)).Check(ctx, &healthv1.HealthCheckRequest{}, grpc.WaitForReady(true))

@@ -55,7 +55,7 @@ func started(t *testing.T, build host.Build, args ...string) (address, metrics s
 	go func() {
 		code <- host.Run(ctx, host.Spec{Name: "test", Listen: "127.0.0.1:0", MetricsListen: "127.0.0.1:0", Build: build}, args, log)
 	}()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(90 * time.Second)
 	for {
 		if m := serving.FindStringSubmatch(log.String()); m != nil {
 			return m[1], m[2], func() int { cancel(); return <-code }, log

@@ -104,7 +104,7 @@ func TestAway(t *testing.T) {
 	if err := server.Restart(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	for end := time.Now().Add(10 * time.Second); look("depots") != nil; {
+	for end := time.Now().Add(90 * time.Second); look("depots") != nil; {
 		if time.Now().After(end) {
 			t.Fatalf("the server is back: %v", look("depots"))
 		}

@@ -46,6 +46,9 @@ func (r *Result) Merge(found []*pipelinev1.Problem) {
 			return q.GetFile() == p.GetFile() && q.GetPath() == p.GetPath() && q.GetMessage() == p.GetMessage()
 		})
 		follows := slices.ContainsFunc(malformed, func(q *pipelinev1.Problem) bool {
+			if q.GetPath() == "" && p.GetJob() != "" { // the file is malformed, and with it the whole job
+				return q.GetFile() == p.GetFile()
+			}
 			return q.GetFile() == p.GetFile() && within(q.GetPath(), p.GetPath())
 		})
 		if !repeated && !follows {

@@ -43,6 +43,7 @@ type Config struct {
 
 // Read reads a config.yaml.
 func Read(name string, text []byte, resolve Resolve) *Config {
+	text = yamlfile.WithoutMark(text)
 	c := &Config{
 		File:        yamlfile.Parse(name, text),
 		Connections: make(map[string]*pipelinev1.Connection),

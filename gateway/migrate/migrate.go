@@ -40,7 +40,7 @@ func File(name string, content []byte) (out []byte, changes []string, err error)
 	if p := before.broken(); p != nil {
 		return content, nil, fmt.Errorf("reading %s, line %d: %s", name, p.GetLine(), p.GetMessage())
 	}
-	text := string(content)
+	text := string(yamlfile.WithoutMark(content))
 	for {
 		next, change, err := once(text, rules)
 		if err != nil {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/token"
 
 	pipelinev1 "slipstream/proto/slipstream/pipeline/v1"
 )
@@ -207,10 +208,18 @@ func (v Value) Whole(low, high int64) (int64, bool) {
 	return n, true
 }
 
-// Bool is the value as true or false.
+// Bool is the value as true or false. Without quotes it may also be one of the words of YAML 1.1, which files of RDI were read by.
 func (v Value) Bool() (value, ok bool) {
 	if b, is := v.node.(*ast.BoolNode); is {
 		return b.Value, true
+	}
+	if s, is := v.node.(*ast.StringNode); is && s.Token != nil && s.Token.Type == token.StringType {
+		switch s.Value {
+		case "yes", "Yes", "YES", "on", "On", "ON":
+			return true, true
+		case "no", "No", "NO", "off", "Off", "OFF":
+			return false, true
+		}
 	}
 	v.wrong("true or false", "write "+v.Key()+": true or "+v.Key()+": false, without quotes")
 	return false, false

@@ -8,6 +8,7 @@
 package yamlfile
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strings"
@@ -49,6 +50,7 @@ type File struct {
 // Parse reads a file. A file that is no YAML has a problem and a root that is absent.
 func Parse(name string, text []byte) *File {
 	f := &File{name: name, anchors: make(map[string]ast.Node), reported: make(map[string]bool)}
+	text = WithoutMark(text)
 	if message, fix := unreadable(text); message != "" {
 		f.report(pipelinev1.Severity_SEVERITY_ERROR, "", 1, message, fix)
 		return f
@@ -79,6 +81,9 @@ func Parse(name string, text []byte) *File {
 	}
 	return f
 }
+
+// WithoutMark is the text without the byte order mark that some editors put in front of it.
+func WithoutMark(text []byte) []byte { return bytes.TrimPrefix(text, []byte("\ufeff")) }
 
 // Name is the name the file was parsed under.
 func (f *File) Name() string { return f.name }

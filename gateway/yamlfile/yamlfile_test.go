@@ -30,6 +30,7 @@ func TestUnreadable(t *testing.T) {
 		"comments only":  {"# a\n# b\n", ""},
 		"a ruler":        {"# " + strings.Repeat("-", 500) + "\na: 1\n", ""},
 		"comment before": {"# c\n---\na: 1\n", ""},
+		"an order mark":  {"\ufeffa: 1\n", ""},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -112,6 +113,9 @@ map: {a: 1}
 ref: ${env:X}
 hex: 0x10
 huge: 99999999999999999999
+yes: Yes
+off: off
+quoted: "yes"
 `
 	read := map[string]func(yamlfile.Value) (any, bool){
 		"Text":  func(v yamlfile.Value) (any, bool) { return v.Text() },
@@ -138,6 +142,10 @@ huge: 99999999999999999999
 		{"map", "Whole", nil, "map must be a whole number, not a map"},
 		{"flag", "Bool", true, ""},
 		{"text", "Bool", nil, "text must be true or false, not text"},
+		{"yes", "Bool", true, ""},
+		{"off", "Bool", false, ""},
+		{"quoted", "Bool", nil, "quoted must be true or false, not text"},
+		{"yes", "JSON", `"Yes"`, ""},
 		{"float", "Loose", "1.5", ""},
 		{"empty", "Loose", "", ""},
 		{"list", "Loose", nil, "list must be text, a number, or true or false, not a list"},

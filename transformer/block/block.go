@@ -20,6 +20,7 @@ package block
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	pipelinev1 "slipstream/proto/slipstream/pipeline/v1"
@@ -86,13 +87,20 @@ func (c Chain) Watch(r *expression.Runner, record *Record, watch func(block stri
 // Compile compiles the blocks of a job. Whatever is wrong goes to found; the chain is usable only if nothing is.
 func Compile(job *pipelinev1.Job, found *finding.List) Chain {
 	chain := make(Chain, 0, len(job.GetTransform()))
+	var made map[string]bool
+	if types := job.GetSource().GetTypes(); len(types) == 0 || slices.Contains(types, "hash") {
+		made = make(map[string]bool)
+	}
 	for i, b := range job.GetTransform() {
 		at := b.GetPath()
 		if at == "" {
 			at = fmt.Sprintf("transform[%d]", i)
 		}
-		c := compiler{found: found, full: job.GetRowFormat() == pipelinev1.RowFormat_ROW_FORMAT_FULL, at: at + ".with"}
+		c := compiler{found: found, full: job.GetRowFormat() == pipelinev1.RowFormat_ROW_FORMAT_FULL, at: at + ".with", made: made}
 		name, compiled := c.compile(b)
+		if b.GetMap() != nil {
+			made = nil // whatever is on the record now is what the map made
+		}
 		if compiled != nil {
 			chain = append(chain, step{name: at + " " + name, block: compiled})
 		}
@@ -105,6 +113,8 @@ type compiler struct {
 	found *finding.List
 	full  bool
 	at    string
+	// made are the fields that blocks before have made; nil where no field is known to be one of a hash.
+	made map[string]bool
 }
 
 func (c *compiler) compile(b *pipelinev1.Block) (string, block) {

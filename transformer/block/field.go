@@ -38,6 +38,7 @@ func (c *compiler) add(a *pipelinev1.AddField) block {
 			at = fmt.Sprintf("%s.fields[%d]", c.at, i)
 		}
 		b.fields = append(b.fields, added{at, c.field(f.GetField(), at+".field"), c.cached(f.GetExpression(), at+".expression", f.GetCache(), at+".cache")})
+		c.makes(f.GetField())
 	}
 	if len(b.fields) == 0 {
 		c.found.Error(c.at, "write field, expression and language, or a list of them under fields", "add_field adds no field")

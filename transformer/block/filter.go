@@ -20,7 +20,7 @@ func (c *compiler) filter(f *pipelinev1.Filter) block {
 	if condition == nil {
 		return nil
 	}
-	lintComparison(c.found, f.GetExpression(), c.at+".expression")
+	c.lintComparison(f.GetExpression(), c.at+".expression")
 	return &filter{place: c.at, condition: condition, parts: parts(f.GetExpression(), condition, !c.full)}
 }
 

@@ -44,21 +44,41 @@ var (
 	jmesNumber = regexp.MustCompile("(?:^|[\\s(&|!])([A-Za-z_][A-Za-z0-9_.]*)\\s*(?:<=|>=|!=|==|<|>)\\s*`\\s*-?[0-9]")
 )
 
-// lintComparison warns of a condition that compares a field with a number; hash fields are strings.
-func lintComparison(found *finding.List, e *pipelinev1.Expression, at string) {
+// lintComparison warns of a condition that compares a field with a number, where the field may be one of a hash: these are
+// strings. Fields that blocks before have made are what these made of them.
+func (c *compiler) lintComparison(e *pipelinev1.Expression, at string) {
 	text := e.GetText()
 	switch e.GetLanguage() {
 	case pipelinev1.Language_LANGUAGE_SQL:
 		for _, m := range sqlNumber.FindAllStringSubmatch(text, -1) {
-			if !slices.Contains([]string{"AND", "OR", "NOT", "END", "THEN", "ELSE", "WHEN"}, strings.ToUpper(m[1])) {
-				found.Warning(at, "write CAST("+m[1]+" AS REAL)",
+			if !slices.Contains([]string{"AND", "OR", "NOT", "END", "THEN", "ELSE", "WHEN"}, strings.ToUpper(m[1])) && c.isText(m[1]) {
+				c.found.Warning(at, "write CAST("+m[1]+" AS REAL)",
 					"%s is compared with a number: a hash field is text, which SQL sorts above every number", m[1])
 			}
 		}
 	case pipelinev1.Language_LANGUAGE_JMESPATH:
 		for _, m := range jmesNumber.FindAllStringSubmatch(text, -1) {
-			found.Warning(at, "write to_number("+m[1]+")",
-				"%s is compared with a number: a hash field is a string, and the comparison never holds", m[1])
+			if c.isText(m[1]) {
+				c.found.Warning(at, "write to_number("+m[1]+")",
+					"%s is compared with a number: a hash field is a string, and the comparison never holds", m[1])
+			}
 		}
 	}
+}
+
+// isText tells whether a field can be one of a hash as it was read.
+func (c *compiler) isText(field string) bool {
+	return c.made != nil && !c.made[plain(field)]
+}
+
+// makes remembers that a block gave a field a value of its own.
+func (c *compiler) makes(field string) {
+	if c.made != nil {
+		c.made[plain(field)] = true
+	}
+}
+
+// plain is the spelling of a field that those in both languages and formats share.
+func plain(field string) string {
+	return strings.TrimPrefix(strings.Trim(field, "`"), After+".")
 }

@@ -71,12 +71,13 @@ func (c *compiler) lookup(x *pipelinev1.RedisLookup) block {
 	}
 	if x.GetWhen() != nil {
 		b.when = c.expression(x.GetWhen(), c.at+".when.expression")
-		lintComparison(c.found, x.GetWhen(), c.at+".when.expression")
+		c.lintComparison(x.GetWhen(), c.at+".when.expression")
 	}
 	if x.GetLookupCache() != nil {
 		b.replies = cacheOf(x.GetLookupCache())
 	}
 	b.field = c.field(x.GetField(), c.at+".field")
+	c.makes(x.GetField())
 	return b
 }
 

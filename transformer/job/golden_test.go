@@ -2,7 +2,10 @@ package job
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,6 +19,7 @@ import (
 	flowv1 "slipstream/proto/slipstream/flow/v1"
 	pipelinev1 "slipstream/proto/slipstream/pipeline/v1"
 
+	"slipstream/transformer/block"
 	"slipstream/transformer/record"
 )
 
@@ -30,6 +34,7 @@ type golden struct {
 	Spec     string            `yaml:"spec"`
 	Job      jobFile           `yaml:"job"`
 	Lane     string            `yaml:"lane"`
+	Redis    map[string]any    `yaml:"redis"`
 	Records  []string          `yaml:"records"`
 	Rows     []string          `yaml:"rows"`
 	Rejects  []reject          `yaml:"rejects"`
@@ -50,31 +55,42 @@ type reject struct {
 	Record      string `yaml:"record"`
 }
 
-// TestGolden runs every case of testdata, by record and, where the job allows it, by plan.
-func TestGolden(t *testing.T) {
+// cases are those of testdata, by their names.
+func cases(t *testing.T) map[string]golden {
+	t.Helper()
 	files, err := filepath.Glob("../testdata/*.yaml")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no golden files: %v", err)
 	}
-	names := map[string]bool{}
+	all := map[string]golden{}
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}
-		var cases []golden
-		if err := yaml.NewDecoder(bytes.NewReader(text), yaml.Strict()).Decode(&cases); err != nil {
+		var list []golden
+		if err := yaml.NewDecoder(bytes.NewReader(text), yaml.Strict()).Decode(&list); err != nil {
 			t.Fatalf("%s: %v", file, err)
 		}
-		stem := strings.TrimSuffix(filepath.Base(file), ".yaml")
-		for _, g := range cases {
-			if name := stem + "/" + g.Name; g.Name == "" || g.Spec == "" || names[name] {
-				t.Errorf("case %q: needs a spec section and a name of its own", name)
-			} else {
-				names[name] = true
+		for _, g := range list {
+			name := strings.TrimSuffix(filepath.Base(file), ".yaml") + "/" + g.Name
+			if _, twice := all[name]; twice || g.Name == "" {
+				t.Errorf("case %q: needs a name of its own", name)
 			}
-			t.Run(stem+"/"+g.Name, func(t *testing.T) { g.run(t) })
+			all[name] = g
 		}
+	}
+	return all
+}
+
+// TestGolden runs every case of testdata, by record and, where the job allows it, by plan.
+func TestGolden(t *testing.T) {
+	all := cases(t)
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		t.Run(name, func(t *testing.T) {
+			g := all[name]
+			g.run(t)
+		})
 	}
 }
 
@@ -141,6 +157,11 @@ func (g *golden) runOn(t *testing.T, program *Program, how string) {
 		}
 	}()
 	for attempt := range 2 {
+		if program.Looks() {
+			if err := l.Look(t.Context(), b, replies(g.Redis)); err != nil {
+				t.Fatal(err)
+			}
+		}
 		r := l.Run(b)
 		g.checkRows(t, fmt.Sprintf("%s, attempt %d", how, attempt), rowsOf(program, r.Rows))
 		g.checkRejects(t, b, r.Rejects)
@@ -153,6 +174,27 @@ func (g *golden) runOn(t *testing.T, program *Program, how string) {
 		g.checkCounts(t, r)
 		r.Release()
 	}
+}
+
+// replies are what Redis says to commands: a text that begins with "error " is an error.
+type replies map[string]any
+
+func (r replies) Look(_ context.Context, connection string, commands [][]string, _ int) ([]block.Reply, error) {
+	all := make([]block.Reply, len(commands))
+	for i, command := range commands {
+		asked := connection + " " + strings.Join(command, " ")
+		value, known := r[asked]
+		message, failed := strings.CutPrefix(str(value), "error ")
+		switch {
+		case !known:
+			all[i].Err = fmt.Errorf("the case has no reply to %q", asked)
+		case failed:
+			all[i].Err = errors.New(message)
+		default:
+			all[i].Value = value
+		}
+	}
+	return all, nil
 }
 
 func (g *golden) checkRows(t *testing.T, how string, got []string) {

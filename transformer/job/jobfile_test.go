@@ -16,6 +16,7 @@ type jobFile struct {
 		Expression string            `yaml:"expression"`
 		Fields     map[string]uint32 `yaml:"fields"`
 	} `yaml:"keys"`
+	Types        []string `yaml:"types"`
 	BeforeImage  string   `yaml:"before_image"`
 	BinaryFields []string `yaml:"binary_fields"`
 
@@ -37,7 +38,7 @@ func (f *jobFile) compile() *pipelinev1.Job {
 	if f.Keys != nil {
 		j.Source.Keys = &pipelinev1.KeyFields{Delimiter: f.Keys.Delimiter, Expression: f.Keys.Expression, Fields: f.Keys.Fields}
 	}
-	j.Source.BinaryFields = f.BinaryFields
+	j.Source.BinaryFields, j.Source.Types = f.BinaryFields, f.Types
 	j.BeforeImage = pipelinev1.BeforeImage(pipelinev1.BeforeImage_value["BEFORE_IMAGE_"+strings.ToUpper(f.BeforeImage)])
 	for i, b := range f.Transform {
 		block := blockOf(b)
@@ -98,11 +99,13 @@ func blockOf(b usesWith) *pipelinev1.Block {
 	list, multi := forms(b.With)
 	switch b.Uses {
 	case "filter":
-		out.Block = &pipelinev1.Block_Filter{Filter: &pipelinev1.Filter{Expression: expressionOf(b.With)}}
+		out.Block = &pipelinev1.Block_Filter{Filter: &pipelinev1.Filter{Expression: expressionOf(b.With), Cache: cacheOf(b.With["cache"])}}
 	case "add_field":
 		x := &pipelinev1.AddField{Multi: multi}
 		for _, f := range list {
-			x.Fields = append(x.Fields, &pipelinev1.FieldExpression{Field: str(f["field"]), Expression: expressionOf(f)})
+			x.Fields = append(x.Fields, &pipelinev1.FieldExpression{
+				Field: str(f["field"]), Expression: expressionOf(f), Cache: cacheOf(f["cache"]),
+			})
 		}
 		out.Block = &pipelinev1.Block_AddField{AddField: x}
 	case "remove_field":
@@ -118,7 +121,7 @@ func blockOf(b usesWith) *pipelinev1.Block {
 		}
 		out.Block = &pipelinev1.Block_RenameField{RenameField: x}
 	case "map":
-		x := &pipelinev1.Map{Language: languageOf(b.With)}
+		x := &pipelinev1.Map{Language: languageOf(b.With), Cache: cacheOf(b.With["cache"])}
 		if members, ok := b.With["expression"].(map[string]any); ok {
 			x.Members = membersOf(members)
 		} else {
@@ -126,7 +129,13 @@ func blockOf(b usesWith) *pipelinev1.Block {
 		}
 		out.Block = &pipelinev1.Block_Map{Map: x}
 	case "redis.lookup":
-		x := &pipelinev1.RedisLookup{Connection: str(b.With["connection"]), Cmd: str(b.With["cmd"]), Field: str(b.With["field"])}
+		x := &pipelinev1.RedisLookup{
+			Connection: str(b.With["connection"]), Cmd: str(b.With["cmd"]), Field: str(b.With["field"]),
+			Cache: cacheOf(b.With["cache"]), LookupCache: cacheOf(b.With["lookup_cache"]),
+		}
+		if when, ok := b.With["when"].(map[string]any); ok {
+			x.When = expressionOf(when)
+		}
 		args, _ := b.With["args"].([]any)
 		for _, arg := range args {
 			x.Args = append(x.Args, &pipelinev1.Expression{Language: languageOf(b.With), Text: str(arg)})
@@ -134,6 +143,14 @@ func blockOf(b usesWith) *pipelinev1.Block {
 		out.Block = &pipelinev1.Block_RedisLookup{RedisLookup: x}
 	}
 	return out
+}
+
+// cacheOf is a cache that is written, whatever its size.
+func cacheOf(written any) *pipelinev1.Cache {
+	if written == nil {
+		return nil
+	}
+	return &pipelinev1.Cache{MaxSize: 1000, TtlSeconds: 60}
 }
 
 func membersOf(object map[string]any) (list []*pipelinev1.MapMember) {

@@ -141,6 +141,9 @@ func (c *compiler) field(x *column, text, at string) {
 		c.found.Error(at, `write names joined by dots, as in location.bay; a dot inside a name is \.`, "%v", err)
 		return
 	}
+	if strings.HasSuffix(text, ")") && strings.Contains(text, "(") {
+		c.found.Warning(at, "write {expression: …, language: jmespath} if it is one", "%s is the path of a field, not an expression", text)
+	}
 	switch {
 	case c.foreach != nil && p[0] == c.foreach.name:
 		x.element, x.field = true, p[1:]

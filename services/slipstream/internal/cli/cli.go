@@ -136,7 +136,7 @@ func New(deps Deps) *cobra.Command {
 	})
 	root.AddCommand(
 		a.scaffold(), a.validate(), a.deploy(), a.run(), a.start(), a.stop(), a.status(), a.listJobs(), a.describeJob(),
-		a.getRejected(), a.replay(), a.test(), a.version(),
+		a.getRejected(), a.replay(), a.test(), a.migrate(), a.version(),
 	)
 	return root
 }

@@ -16,8 +16,10 @@ import (
 // is called before the call it is named for, or after; nil hooks do nothing.
 type faulty struct {
 	applier.Dialect
-	begins, commits atomic.Int32
+	opens, begins, commits atomic.Int32
 
+	beforeOpen   func(n int32) error // n counts openings of lanes from 1
+	beforeBegin  func(n int32) error // n counts transactions from 1
 	beforeWrite  func(n int32) error // n counts writes from 1
 	beforeCommit func(n int32) error // n counts commits from 1
 	afterCommit  func(n int32) error
@@ -52,6 +54,12 @@ type faultyTarget struct {
 }
 
 func (t *faultyTarget) OpenLane(ctx context.Context, lane *flowv1.Lane, owner string) (applier.Session, *flowv1.Opened, error) {
+	n := t.d.opens.Add(1)
+	if t.d.beforeOpen != nil {
+		if err := t.d.beforeOpen(n); err != nil {
+			return nil, nil, err
+		}
+	}
 	s, o, err := t.Target.OpenLane(ctx, lane, owner)
 	if err != nil {
 		return nil, nil, err
@@ -65,7 +73,12 @@ type faultySession struct {
 }
 
 func (s *faultySession) Begin(ctx context.Context, prev, next *changev1.Position, state *changev1.LaneState) (applier.Txn, error) {
-	s.d.begins.Add(1)
+	n := s.d.begins.Add(1)
+	if s.d.beforeBegin != nil {
+		if err := s.d.beforeBegin(n); err != nil {
+			return nil, err
+		}
+	}
 	t, err := s.Session.Begin(ctx, prev, next, state)
 	if err != nil {
 		return nil, err

@@ -3,11 +3,32 @@
 //
 // Most cases drive the engine over a hop without a network and look at the tables with the harness's own connection;
 // cases about the fence use sessions directly. A case gets a database of its own. The words: a client is the sending
-// end of a lane, as capture has it; a fixture is what the cases of one run share.
+// end of a lane, as capture has it; a fixture is what the cases of one run share; faulty is a dialect around the real one
+// that puts trouble between engine and database; a relay is a network between dialect and server that loses things.
+//
+// What covers what, by group:
+//
+//   - type, value, choice: every column type of spec 10.3 with what it takes, exactly as it reads back, what it refuses and
+//     in which words, the magnitudes of epochs, empty strings, NUL; the options of a job about conversions.
+//   - write, foreach, strategy, index: upserts, deletes, keys, columns a row does not touch; foreach_sync; each
+//     load_strategy; the row index, two Redis keys on one row among it.
+//   - reject, reference, lanes: one bad record costs one record (G5): roll back, split, commit after Stored; references
+//     and unique values that only the order of events, or another lane, puts right; a deadlock between two lanes.
+//   - class: each class of design D9 at each stage, and what the engine must do about it.
+//   - trouble, outage: a table or column that is missing, changes or goes; connections cut; a disk without room, a server
+//     that takes no writes, a right that is missing, each until an operator ends it (G6).
+//   - position, fence: positions, state and epochs; a stopped owner that wakes, a second opener, a reconnect (design D4).
+//   - network: a commit that arrived and whose answer was lost, a commit that never arrived, a server that is away, what a
+//     former owner sent arriving late (G3, G4). Not for a database that is a file.
+//   - check, create, preview: what validate, auto_create and a preview say and do, with every fix run as it is printed.
+//
+// What a server's death in the middle of batches leaves behind is tested by the dialects themselves (TestKilledServer) and
+// by services/e2e.
 package applytest
 
 import (
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -36,6 +57,10 @@ type Harness struct {
 	NULInText bool
 	// AnySize says that the database does not keep to the sizes that column types declare.
 	AnySize bool
+	// Own are column types that have no place in Types.
+	Own []OwnType
+	// Small opens a database that has room for some hundred KiB until free is called.
+	Small func(t testing.TB) (db Database, free func(t testing.TB))
 }
 
 // Database is an empty database.
@@ -48,6 +73,11 @@ type Database struct {
 	Query func(t testing.TB, query string) [][]string
 	// Drop cuts all connections but the harness's own, as an administrator would. Nil where there are none to cut.
 	Drop func(t testing.TB)
+	// ReadOnly makes the server take no more writes until again is called.
+	ReadOnly func(t testing.TB) (again func(t testing.TB))
+	// Forbid takes the right to write to a table from the connection's account, until allow is called with the statement
+	// that the lane names as the fix. Nil where there are no rights.
+	Forbid func(t testing.TB, table string) (allow func(t testing.TB, fix string))
 }
 
 // Types are the names of column types in the dialect.
@@ -55,6 +85,7 @@ type Types struct {
 	Key       string // text that may be a primary key
 	Text      string // text of any length
 	Integer   string // 64 bits, signed
+	Small     string // 16 bits, signed; empty: none
 	Decimal   string // exact, 12 digits, 2 of them after the point
 	Float     string // 64 bits
 	Boolean   string
@@ -72,8 +103,8 @@ type fixture struct {
 	Harness
 }
 
-// Run runs the suite.
-func Run(t *testing.T, h Harness) {
+// Run runs the suite, or the groups named alone.
+func Run(t *testing.T, h Harness, only ...string) {
 	if h.Quote == nil {
 		h.Quote = func(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
 	}
@@ -90,6 +121,11 @@ func Run(t *testing.T, h Harness) {
 		{"position", positionCases},
 		{"fence", fenceCases},
 		{"trouble", troubleCases},
+		{"class", classCases},
+		{"outage", outageCases},
+		{"network", networkCases},
+		{"lanes", lanesCases},
+		{"type", typeCases},
 		{"check", checkCases},
 		{"index", indexCases},
 		{"strategy", strategyCases},
@@ -97,12 +133,21 @@ func Run(t *testing.T, h Harness) {
 		{"create", createCases},
 		{"preview", previewCases},
 	} {
+		if len(only) > 0 && !slices.Contains(only, group.name) || group.name == "network" && !f.networked(t) {
+			continue
+		}
 		t.Run(group.name, func(t *testing.T) {
 			for _, c := range group.cases {
 				t.Run(c.name, func(t *testing.T) { c.run(t, f) })
 			}
 		})
 	}
+}
+
+// networked tells whether the database is reached by a network.
+func (f *fixture) networked(t *testing.T) bool {
+	t.Helper()
+	return f.database(t).Connection.GetHost() != ""
 }
 
 type testCase struct {

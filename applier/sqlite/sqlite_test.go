@@ -15,6 +15,7 @@ import (
 
 	"slipstream/applier/applytest"
 	"slipstream/applier/sqlite"
+	"slipstream/deploy/dev/devserver"
 	pipelinev1 "slipstream/proto/slipstream/pipeline/v1"
 )
 
@@ -27,10 +28,11 @@ func harness() applytest.Harness {
 		Dialect: sqlite.Dialect{},
 		Open:    open,
 		Types: applytest.Types{
-			Key: "VARCHAR(100)", Text: "TEXT", Integer: "BIGINT", Decimal: "DECIMAL(12,2)", Float: "DOUBLE PRECISION",
+			Key: "VARCHAR(100)", Text: "TEXT", Integer: "BIGINT", Small: "SMALLINT", Decimal: "DECIMAL(12,2)", Float: "DOUBLE PRECISION",
 			Boolean: "BOOLEAN", Date: "DATE", Timestamp: "TIMESTAMP", Zoned: "TIMESTAMP WITH TIME ZONE", Time: "TIME",
 			Binary: "BLOB", JSON: "JSON", UUID: "UUID",
 		},
+		Small:     small,
 		NULInText: true, AnySize: true, NullsFirst: true,
 	}
 }
@@ -42,7 +44,22 @@ func BenchmarkApply(b *testing.B) { applytest.Bench(b, harness()) }
 // open makes a database file that goes with the test.
 func open(t testing.TB) applytest.Database {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "target.db")
+	return openAt(t, filepath.Join(t.TempDir(), "target.db"))
+}
+
+// small makes a database file on a disk with room for some rows.
+func small(t testing.TB) (applytest.Database, func(testing.TB)) {
+	t.Helper()
+	disk := devserver.SmallDisk(t, 48<<20, 1<<20)
+	return openAt(t, filepath.Join(disk.Dir, "target.db")), func(t testing.TB) {
+		if err := disk.Free(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func openAt(t testing.TB, path string) applytest.Database {
+	t.Helper()
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -63,6 +80,34 @@ func open(t testing.TB) applytest.Database {
 			}
 			return rows
 		},
+		ReadOnly: func(t testing.TB) func(testing.TB) {
+			writeVersion(t, db, path, 3)
+			return func(t testing.TB) { writeVersion(t, db, path, 2) }
+		},
+	}
+}
+
+// writeVersion sets the version of SQLite's format that a file needs to be written. With one that SQLite does not know, 3,
+// the file can be read and not be written, by whatever account (https://www.sqlite.org/fileformat2.html).
+func writeVersion(t testing.TB, db *sql.DB, path string, version byte) {
+	t.Helper()
+	if version == 3 { // out of the log and into the file, where every connection reads it anew
+		for _, statement := range []string{"PRAGMA user_version = 1", "PRAGMA wal_checkpoint(TRUNCATE)"} {
+			if _, err := db.ExecContext(t.Context(), statement); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	file, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const offset = 18
+	if _, err := file.WriteAt([]byte{version}, offset); err != nil {
+		t.Fatal(err)
+	}
+	if err := file.Close(); err != nil {
+		t.Fatal(err)
 	}
 }
 

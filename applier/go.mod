@@ -16,7 +16,11 @@ require (
 	slipstream/proto v0.0.0
 )
 
-require github.com/kylelemons/godebug v1.1.0 // indirect
+require (
+	github.com/apache/cassandra-gocql-driver/v2 v2.1.2 // indirect
+	github.com/kylelemons/godebug v1.1.0 // indirect
+	gopkg.in/inf.v0 v0.9.1 // indirect
+)
 
 require (
 	github.com/beorn7/perks v1.0.1 // indirect

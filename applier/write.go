@@ -15,6 +15,9 @@ type Table struct {
 	Keys []int
 	// Parents are the indexes of those key columns that identify the parent of a foreach (spec 5.3).
 	Parents []int
+	// SkipNulls says that a null leaves its column alone, as an absent value does (skip_nulls, spec 5.4); those of key
+	// columns are rejected as ever.
+	SkipNulls bool
 	// Native is what the dialect keeps with the table, such as statement texts. Nobody else looks at it.
 	Native any
 }

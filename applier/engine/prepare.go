@@ -182,7 +182,7 @@ func (c *converted) convert(index int, in *applierv1.Column) {
 			out.States[i] = applier.Present
 		case column.Key && op != applierv1.RowOp_ROW_OP_INSERT: // what is only appended is never looked for
 			c.reject(i, missingKey(column, op))
-		case applierv1.ValueKind(kind) == applierv1.ValueKind_VALUE_KIND_ABSENT:
+		case applierv1.ValueKind(kind) == applierv1.ValueKind_VALUE_KIND_ABSENT, c.table.SkipNulls && !column.Key:
 			out.States[i] = applier.Absent
 		}
 	}

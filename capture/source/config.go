@@ -16,6 +16,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"slipstream/capture/resp"
+	"slipstream/proto/secret"
 	pipelinev1 "slipstream/proto/slipstream/pipeline/v1"
 )
 
@@ -157,7 +158,7 @@ func secure(host, ca, cert, key, keyPassword string) (*tls.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("key: %w", err)
 	}
-	if keyText, err = unlock(keyText, keyPassword); err != nil {
+	if keyText, err = secret.UnlockKey(keyText, keyPassword); err != nil {
 		return nil, fmt.Errorf("key: %w", err)
 	}
 	pair, err := tls.X509KeyPair(certText, keyText)

@@ -1,4 +1,4 @@
-package source
+package secret
 
 import (
 	"crypto/aes"
@@ -17,9 +17,9 @@ import (
 	"hash"
 )
 
-// unlock returns a private key in PEM form without its password. It knows what OpenSSL writes: PKCS #8 under PBES2
+// UnlockKey returns a private key in PEM form without its password. It knows what OpenSSL writes: PKCS #8 under PBES2
 // (RFC 8018) with PBKDF2, and the older form with a DEK-Info header.
-func unlock(text []byte, password string) ([]byte, error) {
+func UnlockKey(text []byte, password string) ([]byte, error) {
 	block, _ := pem.Decode(text)
 	if block == nil {
 		return nil, errors.New("the text is not in PEM form")

@@ -52,10 +52,10 @@ type Target interface {
 
 	// Table binds an output to the catalogue as it is now. The engine asks again after a fault of class SCHEMA, so
 	// nothing that a schema change makes wrong may be cached behind it. A missing table or column is class SCHEMA.
-	Table(ctx context.Context, w *pipelinev1.RelationalWrite) (*Table, error)
+	Table(ctx context.Context, o *pipelinev1.Output) (*Table, error)
 
 	// Empty says whether the table of an output has no rows, for jobs with initial_load: if_empty. Faults are those of Table.
-	Empty(ctx context.Context, w *pipelinev1.RelationalWrite) (bool, error)
+	Empty(ctx context.Context, o *pipelinev1.Output) (bool, error)
 
 	// OpenLane issues the fence: in a transaction of its own, it creates the position row of lane with epoch 1 and no
 	// position, or raises the epoch of the row that is there. It waits for, or defeats, any Txn of an earlier owner

@@ -47,8 +47,8 @@ func emptyTableCase(t *testing.T, f *fixture) {
 	db := f.database(t)
 	f.create(t, db, "t", [][2]string{{"id", f.Types.Key}, {"v", f.Types.Text}}, "id")
 	target := f.target(t, db)
-	w := out("t", "*id", "v").GetRelational()
-	if empty, err := target.Empty(t.Context(), w); err != nil || !empty {
+	o := out("t", "*id", "v")
+	if empty, err := target.Empty(t.Context(), o); err != nil || !empty {
 		t.Errorf("a new table: %v, %v", empty, err)
 	}
 	asks := job(out("t", "*id", "v"))
@@ -60,10 +60,10 @@ func emptyTableCase(t *testing.T, f *fixture) {
 	if c := f.openWith(t, db, f.Dialect, asks, 1); c.opened.Empty {
 		t.Error("the lane was told that a table with a row is empty")
 	}
-	if empty, err := target.Empty(t.Context(), w); err != nil || empty {
+	if empty, err := target.Empty(t.Context(), o); err != nil || empty {
 		t.Errorf("a table with a row: %v, %v", empty, err)
 	}
-	if _, err := target.Empty(t.Context(), out("missing", "*id").GetRelational()); fault.Class(err) != flowv1.FaultClass_FAULT_CLASS_SCHEMA {
+	if _, err := target.Empty(t.Context(), out("missing", "*id")); fault.Class(err) != flowv1.FaultClass_FAULT_CLASS_SCHEMA {
 		t.Errorf("a missing table: %v", err)
 	}
 }

@@ -54,7 +54,7 @@ func session(t *testing.T, target applier.Target) (applier.Session, *flowv1.Open
 // writeOne makes a write of one row with text columns.
 func writeOne(t *testing.T, target applier.Target, name string, values ...string) *applier.Write {
 	t.Helper()
-	table, err := target.Table(t.Context(), out(name, "*id", "v").GetRelational())
+	table, err := target.Table(t.Context(), out(name, "*id", "v"))
 	if err != nil {
 		t.Fatalf("binding table %s: %v", name, err)
 	}

@@ -236,7 +236,7 @@ func (l *lane) bind(ctx context.Context, batch *applierv1.RowBatch) error {
 		if err != nil {
 			return err
 		}
-		table, err := bindTable(ctx, l.lease.target, o.GetRelational())
+		table, err := bindTable(ctx, l.lease.target, o)
 		if err != nil {
 			return err
 		}

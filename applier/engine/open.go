@@ -56,7 +56,7 @@ func (l *lane) empty(ctx context.Context) (bool, error) {
 		if o.GetRelational() == nil || o.Connection != l.connection {
 			continue
 		}
-		if empty, err := l.lease.target.Empty(ctx, o.GetRelational()); err != nil || !empty {
+		if empty, err := l.lease.target.Empty(ctx, o); err != nil || !empty {
 			return false, err
 		}
 	}

@@ -47,11 +47,12 @@ func prepare(batch *applierv1.RowBatch, tables tableSet) (*prepared, error) {
 
 // bindTable binds an output to the catalogue, with the conversions that the job chose (spec 10.3). What a dialect says of
 // its own types holds where the job says nothing.
-func bindTable(ctx context.Context, target applier.Target, w *pipelinev1.RelationalWrite) (*applier.Table, error) {
-	table, err := target.Table(ctx, w)
+func bindTable(ctx context.Context, target applier.Target, o *pipelinev1.Output) (*applier.Table, error) {
+	table, err := target.Table(ctx, o)
 	if err != nil {
 		return nil, err
 	}
+	w := o.GetRelational()
 	for i := range table.Columns {
 		if i < len(w.GetColumns()) {
 			table.Columns[i].Type = table.Columns[i].Type.With(value.RulesOf(w, w.GetColumns()[i]))

@@ -78,7 +78,7 @@ func (p *preview) run(ctx context.Context) error {
 		if int(rows.GetOutput()) >= len(outputs) || outputs[rows.GetOutput()].GetRelational() == nil {
 			return fmt.Errorf("%w: the job has no output %d", flow.ErrProtocol, rows.GetOutput())
 		}
-		table, err := bindTable(ctx, p.target, outputs[rows.GetOutput()].GetRelational())
+		table, err := bindTable(ctx, p.target, outputs[rows.GetOutput()])
 		if err != nil {
 			return err
 		}

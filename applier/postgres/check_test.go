@@ -72,7 +72,7 @@ func TestOutputsThatDoNotFit(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			response := target.Check(t.Context(), []*pipelinev1.Job{job(c.w)})
-			_, err := target.Table(t.Context(), c.w)
+			_, err := target.Table(t.Context(), writes(c.w))
 			if c.message == "" {
 				if err != nil || len(response.Problems) != 0 || len(response.Tables) != 1 {
 					t.Fatalf("got %v and %v", err, response)
@@ -194,7 +194,7 @@ func TestDatabaseThatDoesNotExist(t *testing.T) {
 	if len(problems) != 1 || problems[0].Fix != `CREATE DATABASE "no ""such";` || problems[0].Connection != "db" {
 		t.Fatalf("problems: %v", problems)
 	}
-	_, err := target.Table(t.Context(), output("t", "*id"))
+	_, err := target.Table(t.Context(), writes(output("t", "*id")))
 	wantFault(t, err, flowv1.FaultClass_FAULT_CLASS_SCHEMA, "does not exist", "CREATE DATABASE")
 }
 

@@ -140,10 +140,15 @@ func output(table string, columns ...string) *pipelinev1.RelationalWrite {
 	return w
 }
 
+// writes is an output with these rows.
+func writes(w *pipelinev1.RelationalWrite) *pipelinev1.Output {
+	return &pipelinev1.Output{Writer: &pipelinev1.Output_Relational{Relational: w}}
+}
+
 // bind binds an output.
 func bind(t testing.TB, target applier.Target, w *pipelinev1.RelationalWrite) *applier.Table {
 	t.Helper()
-	table, err := target.Table(t.Context(), w)
+	table, err := target.Table(t.Context(), writes(w))
 	if err != nil {
 		t.Fatalf("binding %s: %v", w.Table, err)
 	}

@@ -8,8 +8,8 @@ import (
 )
 
 // Empty says whether the table of an output has no rows.
-func (t *target) Empty(ctx context.Context, w *pipelinev1.RelationalWrite) (bool, error) {
-	table, err := t.Table(ctx, w)
+func (t *target) Empty(ctx context.Context, o *pipelinev1.Output) (bool, error) {
+	table, err := t.Table(ctx, o)
 	if err != nil {
 		return false, err
 	}

@@ -75,10 +75,15 @@ func session(t *testing.T, to applier.Target) applier.Session {
 	return s
 }
 
+// writes is an output with these rows.
+func writes(w *pipelinev1.RelationalWrite) *pipelinev1.Output {
+	return &pipelinev1.Output{Writer: &pipelinev1.Output_Relational{Relational: w}}
+}
+
 // row is a write of one row of texts, each converted by its column's type.
 func row(t *testing.T, to applier.Target, w *pipelinev1.RelationalWrite, texts ...string) *applier.Write {
 	t.Helper()
-	table, err := to.Table(t.Context(), w)
+	table, err := to.Table(t.Context(), writes(w))
 	if err != nil {
 		t.Fatal(err)
 	}

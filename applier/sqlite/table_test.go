@@ -26,7 +26,7 @@ func TestSchemaIsIgnored(t *testing.T) {
 	if strings.Join(got, "|") != want {
 		t.Errorf("warnings: %q", got)
 	}
-	if _, err := to.Table(t.Context(), w); err != nil {
+	if _, err := to.Table(t.Context(), writes(w)); err != nil {
 		t.Errorf("binding: %v", err)
 	}
 }
@@ -50,7 +50,7 @@ func TestTablesThatDoNotFit(t *testing.T) {
 		{"view", output("v", "*id"), "v is a view"},
 		{"no keys", output("t", "a"), "no keys"},
 	} {
-		_, err := to.Table(t.Context(), c.w)
+		_, err := to.Table(t.Context(), writes(c.w))
 		if c.want == "" {
 			if err != nil {
 				t.Errorf("%s: %v", c.name, err)

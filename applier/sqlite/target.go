@@ -17,7 +17,8 @@ type target struct {
 }
 
 // Table binds an output to the table as it is now.
-func (t *target) Table(ctx context.Context, w *pipelinev1.RelationalWrite) (*applier.Table, error) {
+func (t *target) Table(ctx context.Context, o *pipelinev1.Output) (*applier.Table, error) {
+	w := o.GetRelational()
 	if err := t.reader.take(ctx); err != nil {
 		return nil, err
 	}

@@ -23,6 +23,128 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// RedisType is what a key of a Redis holds (spec 5.5).
+type RedisType int32
+
+const (
+	// Never valid.
+	RedisType_REDIS_TYPE_UNSPECIFIED RedisType = 0
+	// A hash.
+	RedisType_REDIS_TYPE_HASH RedisType = 1
+	// A JSON document.
+	RedisType_REDIS_TYPE_JSON RedisType = 2
+	// A set.
+	RedisType_REDIS_TYPE_SET RedisType = 3
+	// A sorted set.
+	RedisType_REDIS_TYPE_SORTED_SET RedisType = 4
+	// A stream.
+	RedisType_REDIS_TYPE_STREAM RedisType = 5
+	// A string.
+	RedisType_REDIS_TYPE_STRING RedisType = 6
+)
+
+// Enum value maps for RedisType.
+var (
+	RedisType_name = map[int32]string{
+		0: "REDIS_TYPE_UNSPECIFIED",
+		1: "REDIS_TYPE_HASH",
+		2: "REDIS_TYPE_JSON",
+		3: "REDIS_TYPE_SET",
+		4: "REDIS_TYPE_SORTED_SET",
+		5: "REDIS_TYPE_STREAM",
+		6: "REDIS_TYPE_STRING",
+	}
+	RedisType_value = map[string]int32{
+		"REDIS_TYPE_UNSPECIFIED": 0,
+		"REDIS_TYPE_HASH":        1,
+		"REDIS_TYPE_JSON":        2,
+		"REDIS_TYPE_SET":         3,
+		"REDIS_TYPE_SORTED_SET":  4,
+		"REDIS_TYPE_STREAM":      5,
+		"REDIS_TYPE_STRING":      6,
+	}
+)
+
+func (x RedisType) Enum() *RedisType {
+	p := new(RedisType)
+	*p = x
+	return p
+}
+
+func (x RedisType) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (RedisType) Descriptor() protoreflect.EnumDescriptor {
+	return file_slipstream_pipeline_v1_output_proto_enumTypes[0].Descriptor()
+}
+
+func (RedisType) Type() protoreflect.EnumType {
+	return &file_slipstream_pipeline_v1_output_proto_enumTypes[0]
+}
+
+func (x RedisType) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use RedisType.Descriptor instead.
+func (RedisType) EnumDescriptor() ([]byte, []int) {
+	return file_slipstream_pipeline_v1_output_proto_rawDescGZIP(), []int{0}
+}
+
+// OnUpdate says what an update leaves of what was there (spec 5.5).
+type OnUpdate int32
+
+const (
+	// Not set: replace.
+	OnUpdate_ON_UPDATE_UNSPECIFIED OnUpdate = 0
+	// Nothing.
+	OnUpdate_ON_UPDATE_REPLACE OnUpdate = 1
+	// What the record does not name.
+	OnUpdate_ON_UPDATE_MERGE OnUpdate = 2
+)
+
+// Enum value maps for OnUpdate.
+var (
+	OnUpdate_name = map[int32]string{
+		0: "ON_UPDATE_UNSPECIFIED",
+		1: "ON_UPDATE_REPLACE",
+		2: "ON_UPDATE_MERGE",
+	}
+	OnUpdate_value = map[string]int32{
+		"ON_UPDATE_UNSPECIFIED": 0,
+		"ON_UPDATE_REPLACE":     1,
+		"ON_UPDATE_MERGE":       2,
+	}
+)
+
+func (x OnUpdate) Enum() *OnUpdate {
+	p := new(OnUpdate)
+	*p = x
+	return p
+}
+
+func (x OnUpdate) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (OnUpdate) Descriptor() protoreflect.EnumDescriptor {
+	return file_slipstream_pipeline_v1_output_proto_enumTypes[1].Descriptor()
+}
+
+func (OnUpdate) Type() protoreflect.EnumType {
+	return &file_slipstream_pipeline_v1_output_proto_enumTypes[1]
+}
+
+func (x OnUpdate) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use OnUpdate.Descriptor instead.
+func (OnUpdate) EnumDescriptor() ([]byte, []int) {
+	return file_slipstream_pipeline_v1_output_proto_rawDescGZIP(), []int{1}
+}
+
 // OnFiltered says what a record that no longer passes a filter does to its rows (A8).
 type OnFiltered int32
 
@@ -60,11 +182,11 @@ func (x OnFiltered) String() string {
 }
 
 func (OnFiltered) Descriptor() protoreflect.EnumDescriptor {
-	return file_slipstream_pipeline_v1_output_proto_enumTypes[0].Descriptor()
+	return file_slipstream_pipeline_v1_output_proto_enumTypes[2].Descriptor()
 }
 
 func (OnFiltered) Type() protoreflect.EnumType {
-	return &file_slipstream_pipeline_v1_output_proto_enumTypes[0]
+	return &file_slipstream_pipeline_v1_output_proto_enumTypes[2]
 }
 
 func (x OnFiltered) Number() protoreflect.EnumNumber {
@@ -73,7 +195,7 @@ func (x OnFiltered) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use OnFiltered.Descriptor instead.
 func (OnFiltered) EnumDescriptor() ([]byte, []int) {
-	return file_slipstream_pipeline_v1_output_proto_rawDescGZIP(), []int{0}
+	return file_slipstream_pipeline_v1_output_proto_rawDescGZIP(), []int{2}
 }
 
 // EmptyAsNull says where an empty string is NULL (spec 10.3).
@@ -117,11 +239,11 @@ func (x EmptyAsNull) String() string {
 }
 
 func (EmptyAsNull) Descriptor() protoreflect.EnumDescriptor {
-	return file_slipstream_pipeline_v1_output_proto_enumTypes[1].Descriptor()
+	return file_slipstream_pipeline_v1_output_proto_enumTypes[3].Descriptor()
 }
 
 func (EmptyAsNull) Type() protoreflect.EnumType {
-	return &file_slipstream_pipeline_v1_output_proto_enumTypes[1]
+	return &file_slipstream_pipeline_v1_output_proto_enumTypes[3]
 }
 
 func (x EmptyAsNull) Number() protoreflect.EnumNumber {
@@ -130,7 +252,7 @@ func (x EmptyAsNull) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use EmptyAsNull.Descriptor instead.
 func (EmptyAsNull) EnumDescriptor() ([]byte, []int) {
-	return file_slipstream_pipeline_v1_output_proto_rawDescGZIP(), []int{1}
+	return file_slipstream_pipeline_v1_output_proto_rawDescGZIP(), []int{3}
 }
 
 // NumericOverflow says what more digits than a scale holds do (spec 10.3).
@@ -170,11 +292,11 @@ func (x NumericOverflow) String() string {
 }
 
 func (NumericOverflow) Descriptor() protoreflect.EnumDescriptor {
-	return file_slipstream_pipeline_v1_output_proto_enumTypes[2].Descriptor()
+	return file_slipstream_pipeline_v1_output_proto_enumTypes[4].Descriptor()
 }
 
 func (NumericOverflow) Type() protoreflect.EnumType {
-	return &file_slipstream_pipeline_v1_output_proto_enumTypes[2]
+	return &file_slipstream_pipeline_v1_output_proto_enumTypes[4]
 }
 
 func (x NumericOverflow) Number() protoreflect.EnumNumber {
@@ -183,7 +305,7 @@ func (x NumericOverflow) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use NumericOverflow.Descriptor instead.
 func (NumericOverflow) EnumDescriptor() ([]byte, []int) {
-	return file_slipstream_pipeline_v1_output_proto_rawDescGZIP(), []int{2}
+	return file_slipstream_pipeline_v1_output_proto_rawDescGZIP(), []int{4}
 }
 
 // TimeUnit is the unit of a number that stands for a time (spec 10.3).
@@ -235,11 +357,11 @@ func (x TimeUnit) String() string {
 }
 
 func (TimeUnit) Descriptor() protoreflect.EnumDescriptor {
-	return file_slipstream_pipeline_v1_output_proto_enumTypes[3].Descriptor()
+	return file_slipstream_pipeline_v1_output_proto_enumTypes[5].Descriptor()
 }
 
 func (TimeUnit) Type() protoreflect.EnumType {
-	return &file_slipstream_pipeline_v1_output_proto_enumTypes[3]
+	return &file_slipstream_pipeline_v1_output_proto_enumTypes[5]
 }
 
 func (x TimeUnit) Number() protoreflect.EnumNumber {
@@ -248,7 +370,7 @@ func (x TimeUnit) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use TimeUnit.Descriptor instead.
 func (TimeUnit) EnumDescriptor() ([]byte, []int) {
-	return file_slipstream_pipeline_v1_output_proto_rawDescGZIP(), []int{3}
+	return file_slipstream_pipeline_v1_output_proto_rawDescGZIP(), []int{5}
 }
 
 // BinaryEncoding is how text stands for bytes (spec 10.3).
@@ -292,11 +414,11 @@ func (x BinaryEncoding) String() string {
 }
 
 func (BinaryEncoding) Descriptor() protoreflect.EnumDescriptor {
-	return file_slipstream_pipeline_v1_output_proto_enumTypes[4].Descriptor()
+	return file_slipstream_pipeline_v1_output_proto_enumTypes[6].Descriptor()
 }
 
 func (BinaryEncoding) Type() protoreflect.EnumType {
-	return &file_slipstream_pipeline_v1_output_proto_enumTypes[4]
+	return &file_slipstream_pipeline_v1_output_proto_enumTypes[6]
 }
 
 func (x BinaryEncoding) Number() protoreflect.EnumNumber {
@@ -305,7 +427,7 @@ func (x BinaryEncoding) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use BinaryEncoding.Descriptor instead.
 func (BinaryEncoding) EnumDescriptor() ([]byte, []int) {
-	return file_slipstream_pipeline_v1_output_proto_rawDescGZIP(), []int{4}
+	return file_slipstream_pipeline_v1_output_proto_rawDescGZIP(), []int{6}
 }
 
 // ColumnType is a kind of column apart from any dialect: what a hint names, and what auto_create makes.
@@ -381,11 +503,11 @@ func (x ColumnType) String() string {
 }
 
 func (ColumnType) Descriptor() protoreflect.EnumDescriptor {
-	return file_slipstream_pipeline_v1_output_proto_enumTypes[5].Descriptor()
+	return file_slipstream_pipeline_v1_output_proto_enumTypes[7].Descriptor()
 }
 
 func (ColumnType) Type() protoreflect.EnumType {
-	return &file_slipstream_pipeline_v1_output_proto_enumTypes[5]
+	return &file_slipstream_pipeline_v1_output_proto_enumTypes[7]
 }
 
 func (x ColumnType) Number() protoreflect.EnumNumber {
@@ -394,7 +516,7 @@ func (x ColumnType) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ColumnType.Descriptor instead.
 func (ColumnType) EnumDescriptor() ([]byte, []int) {
-	return file_slipstream_pipeline_v1_output_proto_rawDescGZIP(), []int{5}
+	return file_slipstream_pipeline_v1_output_proto_rawDescGZIP(), []int{7}
 }
 
 // LoadStrategy is load_strategy (spec 5.2).
@@ -442,11 +564,11 @@ func (x LoadStrategy) String() string {
 }
 
 func (LoadStrategy) Descriptor() protoreflect.EnumDescriptor {
-	return file_slipstream_pipeline_v1_output_proto_enumTypes[6].Descriptor()
+	return file_slipstream_pipeline_v1_output_proto_enumTypes[8].Descriptor()
 }
 
 func (LoadStrategy) Type() protoreflect.EnumType {
-	return &file_slipstream_pipeline_v1_output_proto_enumTypes[6]
+	return &file_slipstream_pipeline_v1_output_proto_enumTypes[8]
 }
 
 func (x LoadStrategy) Number() protoreflect.EnumNumber {
@@ -455,7 +577,7 @@ func (x LoadStrategy) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use LoadStrategy.Descriptor instead.
 func (LoadStrategy) EnumDescriptor() ([]byte, []int) {
-	return file_slipstream_pipeline_v1_output_proto_rawDescGZIP(), []int{6}
+	return file_slipstream_pipeline_v1_output_proto_rawDescGZIP(), []int{8}
 }
 
 // OnMissing says what a field that is not on the record writes.
@@ -495,11 +617,11 @@ func (x OnMissing) String() string {
 }
 
 func (OnMissing) Descriptor() protoreflect.EnumDescriptor {
-	return file_slipstream_pipeline_v1_output_proto_enumTypes[7].Descriptor()
+	return file_slipstream_pipeline_v1_output_proto_enumTypes[9].Descriptor()
 }
 
 func (OnMissing) Type() protoreflect.EnumType {
-	return &file_slipstream_pipeline_v1_output_proto_enumTypes[7]
+	return &file_slipstream_pipeline_v1_output_proto_enumTypes[9]
 }
 
 func (x OnMissing) Number() protoreflect.EnumNumber {
@@ -508,22 +630,27 @@ func (x OnMissing) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use OnMissing.Descriptor instead.
 func (OnMissing) EnumDescriptor() ([]byte, []int) {
-	return file_slipstream_pipeline_v1_output_proto_rawDescGZIP(), []int{7}
+	return file_slipstream_pipeline_v1_output_proto_rawDescGZIP(), []int{9}
 }
 
-// Output is one writer of a job (spec 5).
+// Output is one writer of a job (spec 5). Every writer makes rows; where the target has no tables, the form says what a
+// row is in it.
 type Output struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Path in its file, for example "output[0]".
 	Path string `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
 	// Connection written to.
 	Connection string `protobuf:"bytes,2,opt,name=connection,proto3" json:"connection,omitempty"`
-	// The writer.
+	// The rows, whatever the writer is.
 	//
 	// Types that are valid to be assigned to Writer:
 	//
 	//	*Output_Relational
-	Writer        isOutput_Writer `protobuf_oneof:"writer"`
+	Writer isOutput_Writer `protobuf_oneof:"writer"`
+	// Set for redis.write: each row is a key of a Redis, or a part of one.
+	Redis *RedisForm `protobuf:"bytes,4,opt,name=redis,proto3" json:"redis,omitempty"`
+	// Set for cassandra.write. The keyspace is RelationalWrite.schema.
+	Cassandra     *CassandraForm `protobuf:"bytes,5,opt,name=cassandra,proto3" json:"cassandra,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -588,16 +715,159 @@ func (x *Output) GetRelational() *RelationalWrite {
 	return nil
 }
 
+func (x *Output) GetRedis() *RedisForm {
+	if x != nil {
+		return x.Redis
+	}
+	return nil
+}
+
+func (x *Output) GetCassandra() *CassandraForm {
+	if x != nil {
+		return x.Cassandra
+	}
+	return nil
+}
+
 type isOutput_Writer interface {
 	isOutput_Writer()
 }
 
 type Output_Relational struct {
-	// A table.
+	// A table, or what stands for one.
 	Relational *RelationalWrite `protobuf:"bytes,3,opt,name=relational,proto3,oneof"`
 }
 
 func (*Output_Relational) isOutput_Writer() {}
+
+// RedisForm is what redis.write makes of a row (spec 5.5, 5.6). The columns of the row are known by their names:
+//
+//   - "key", a key column: the Redis key written to.
+//   - "member", a key column of set and sorted_set: the member.
+//   - "entry", a key column under nest: the name in the map.
+//   - "value": what is written: a document of hash, json, stream and nest, a value of string.
+//   - "score": of sorted_set.
+//   - "expire": seconds, where expire is an expression.
+//
+// RelationalWrite.table is the key as the job writes it, for messages. The rows of a stream are appended
+// (LOAD_STRATEGY_APPEND), all others mirrored.
+type RedisForm struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What a key holds.
+	DataType RedisType `protobuf:"varint,1,opt,name=data_type,json=dataType,proto3,enum=slipstream.pipeline.v1.RedisType" json:"data_type,omitempty"`
+	// What an update leaves of hashes and documents.
+	OnUpdate OnUpdate `protobuf:"varint,2,opt,name=on_update,json=onUpdate,proto3,enum=slipstream.pipeline.v1.OnUpdate" json:"on_update,omitempty"`
+	// Seconds that a key lives after each write; 0: no limit, or the column "expire" says.
+	ExpireSeconds uint64 `protobuf:"varint,3,opt,name=expire_seconds,json=expireSeconds,proto3" json:"expire_seconds,omitempty"`
+	// Set under nest: JSONPath of the map in the document, as in "$.parts".
+	NestPath      string `protobuf:"bytes,4,opt,name=nest_path,json=nestPath,proto3" json:"nest_path,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RedisForm) Reset() {
+	*x = RedisForm{}
+	mi := &file_slipstream_pipeline_v1_output_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RedisForm) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RedisForm) ProtoMessage() {}
+
+func (x *RedisForm) ProtoReflect() protoreflect.Message {
+	mi := &file_slipstream_pipeline_v1_output_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RedisForm.ProtoReflect.Descriptor instead.
+func (*RedisForm) Descriptor() ([]byte, []int) {
+	return file_slipstream_pipeline_v1_output_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *RedisForm) GetDataType() RedisType {
+	if x != nil {
+		return x.DataType
+	}
+	return RedisType_REDIS_TYPE_UNSPECIFIED
+}
+
+func (x *RedisForm) GetOnUpdate() OnUpdate {
+	if x != nil {
+		return x.OnUpdate
+	}
+	return OnUpdate_ON_UPDATE_UNSPECIFIED
+}
+
+func (x *RedisForm) GetExpireSeconds() uint64 {
+	if x != nil {
+		return x.ExpireSeconds
+	}
+	return 0
+}
+
+func (x *RedisForm) GetNestPath() string {
+	if x != nil {
+		return x.NestPath
+	}
+	return ""
+}
+
+// CassandraForm is what cassandra.write makes of a row (spec 5.4).
+type CassandraForm struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A null leaves the column as it is and makes no tombstone.
+	SkipNulls     bool `protobuf:"varint,1,opt,name=skip_nulls,json=skipNulls,proto3" json:"skip_nulls,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CassandraForm) Reset() {
+	*x = CassandraForm{}
+	mi := &file_slipstream_pipeline_v1_output_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CassandraForm) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CassandraForm) ProtoMessage() {}
+
+func (x *CassandraForm) ProtoReflect() protoreflect.Message {
+	mi := &file_slipstream_pipeline_v1_output_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CassandraForm.ProtoReflect.Descriptor instead.
+func (*CassandraForm) Descriptor() ([]byte, []int) {
+	return file_slipstream_pipeline_v1_output_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *CassandraForm) GetSkipNulls() bool {
+	if x != nil {
+		return x.SkipNulls
+	}
+	return false
+}
 
 // RelationalWrite is relational.write (spec 5.2).
 type RelationalWrite struct {
@@ -640,7 +910,7 @@ type RelationalWrite struct {
 
 func (x *RelationalWrite) Reset() {
 	*x = RelationalWrite{}
-	mi := &file_slipstream_pipeline_v1_output_proto_msgTypes[1]
+	mi := &file_slipstream_pipeline_v1_output_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -652,7 +922,7 @@ func (x *RelationalWrite) String() string {
 func (*RelationalWrite) ProtoMessage() {}
 
 func (x *RelationalWrite) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_pipeline_v1_output_proto_msgTypes[1]
+	mi := &file_slipstream_pipeline_v1_output_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -665,7 +935,7 @@ func (x *RelationalWrite) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RelationalWrite.ProtoReflect.Descriptor instead.
 func (*RelationalWrite) Descriptor() ([]byte, []int) {
-	return file_slipstream_pipeline_v1_output_proto_rawDescGZIP(), []int{1}
+	return file_slipstream_pipeline_v1_output_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *RelationalWrite) GetSchema() string {
@@ -786,7 +1056,7 @@ type InactiveRecordMapping struct {
 
 func (x *InactiveRecordMapping) Reset() {
 	*x = InactiveRecordMapping{}
-	mi := &file_slipstream_pipeline_v1_output_proto_msgTypes[2]
+	mi := &file_slipstream_pipeline_v1_output_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -798,7 +1068,7 @@ func (x *InactiveRecordMapping) String() string {
 func (*InactiveRecordMapping) ProtoMessage() {}
 
 func (x *InactiveRecordMapping) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_pipeline_v1_output_proto_msgTypes[2]
+	mi := &file_slipstream_pipeline_v1_output_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -811,7 +1081,7 @@ func (x *InactiveRecordMapping) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InactiveRecordMapping.ProtoReflect.Descriptor instead.
 func (*InactiveRecordMapping) Descriptor() ([]byte, []int) {
-	return file_slipstream_pipeline_v1_output_proto_rawDescGZIP(), []int{2}
+	return file_slipstream_pipeline_v1_output_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *InactiveRecordMapping) GetSource() string {
@@ -842,6 +1112,8 @@ type OutputColumn struct {
 	//	*OutputColumn_Field
 	//	*OutputColumn_Expression
 	//	*OutputColumn_Constant
+	//	*OutputColumn_Document
+	//	*OutputColumn_RedisKey
 	Source isOutputColumn_Source `protobuf_oneof:"source"`
 	// What a missing field writes.
 	OnMissing OnMissing `protobuf:"varint,6,opt,name=on_missing,json=onMissing,proto3,enum=slipstream.pipeline.v1.OnMissing" json:"on_missing,omitempty"`
@@ -858,14 +1130,16 @@ type OutputColumn struct {
 	// How text stands for bytes.
 	Binary BinaryEncoding `protobuf:"varint,12,opt,name=binary,proto3,enum=slipstream.pipeline.v1.BinaryEncoding" json:"binary,omitempty"`
 	// Kind inferred from a sample, for auto_create; set by the gateway at deploy.
-	Inferred      ColumnType `protobuf:"varint,13,opt,name=inferred,proto3,enum=slipstream.pipeline.v1.ColumnType" json:"inferred,omitempty"`
+	Inferred ColumnType `protobuf:"varint,13,opt,name=inferred,proto3,enum=slipstream.pipeline.v1.ColumnType" json:"inferred,omitempty"`
+	// Text put before the value, whatever that is; null stays null.
+	Prefix        string `protobuf:"bytes,16,opt,name=prefix,proto3" json:"prefix,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *OutputColumn) Reset() {
 	*x = OutputColumn{}
-	mi := &file_slipstream_pipeline_v1_output_proto_msgTypes[3]
+	mi := &file_slipstream_pipeline_v1_output_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -877,7 +1151,7 @@ func (x *OutputColumn) String() string {
 func (*OutputColumn) ProtoMessage() {}
 
 func (x *OutputColumn) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_pipeline_v1_output_proto_msgTypes[3]
+	mi := &file_slipstream_pipeline_v1_output_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -890,7 +1164,7 @@ func (x *OutputColumn) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutputColumn.ProtoReflect.Descriptor instead.
 func (*OutputColumn) Descriptor() ([]byte, []int) {
-	return file_slipstream_pipeline_v1_output_proto_rawDescGZIP(), []int{3}
+	return file_slipstream_pipeline_v1_output_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *OutputColumn) GetColumn() string {
@@ -939,6 +1213,24 @@ func (x *OutputColumn) GetConstant() string {
 		}
 	}
 	return ""
+}
+
+func (x *OutputColumn) GetDocument() *Document {
+	if x != nil {
+		if x, ok := x.Source.(*OutputColumn_Document); ok {
+			return x.Document
+		}
+	}
+	return nil
+}
+
+func (x *OutputColumn) GetRedisKey() bool {
+	if x != nil {
+		if x, ok := x.Source.(*OutputColumn_RedisKey); ok {
+			return x.RedisKey
+		}
+	}
+	return false
 }
 
 func (x *OutputColumn) GetOnMissing() OnMissing {
@@ -997,6 +1289,13 @@ func (x *OutputColumn) GetInferred() ColumnType {
 	return ColumnType_COLUMN_TYPE_UNSPECIFIED
 }
 
+func (x *OutputColumn) GetPrefix() string {
+	if x != nil {
+		return x.Prefix
+	}
+	return ""
+}
+
 type isOutputColumn_Source interface {
 	isOutputColumn_Source()
 }
@@ -1016,11 +1315,165 @@ type OutputColumn_Constant struct {
 	Constant string `protobuf:"bytes,5,opt,name=constant,proto3,oneof"`
 }
 
+type OutputColumn_Document struct {
+	// Several fields in one value.
+	Document *Document `protobuf:"bytes,14,opt,name=document,proto3,oneof"`
+}
+
+type OutputColumn_RedisKey struct {
+	// The Redis key of the record, as bytes. The value is true.
+	RedisKey bool `protobuf:"varint,15,opt,name=redis_key,json=redisKey,proto3,oneof"`
+}
+
 func (*OutputColumn_Field) isOutputColumn_Source() {}
 
 func (*OutputColumn_Expression) isOutputColumn_Source() {}
 
 func (*OutputColumn_Constant) isOutputColumn_Source() {}
+
+func (*OutputColumn_Document) isOutputColumn_Source() {}
+
+func (*OutputColumn_RedisKey) isOutputColumn_Source() {}
+
+// Document is the fields of a record that are written as one value: the mapping of redis.write, which names the source
+// first (spec 5.1, A9). The value is JSON text of kind DOCUMENT.
+type Document struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// All fields of the record: the job has no mapping.
+	All bool `protobuf:"varint,1,opt,name=all,proto3" json:"all,omitempty"`
+	// The fields, in the order of the job.
+	Fields []*DocumentField `protobuf:"bytes,2,rep,name=fields,proto3" json:"fields,omitempty"`
+	// The value is one level of names and texts, as hashes and streams have it: nulls are left out, objects and lists are
+	// JSON text, booleans 1 and 0. Its strings may hold bytes that are no UTF-8. Otherwise fields keep their JSON types,
+	// nulls among them.
+	Flat bool `protobuf:"varint,3,opt,name=flat,proto3" json:"flat,omitempty"`
+	// Name of a member that holds the operation; empty: none does.
+	Opcode        string `protobuf:"bytes,4,opt,name=opcode,proto3" json:"opcode,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Document) Reset() {
+	*x = Document{}
+	mi := &file_slipstream_pipeline_v1_output_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Document) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Document) ProtoMessage() {}
+
+func (x *Document) ProtoReflect() protoreflect.Message {
+	mi := &file_slipstream_pipeline_v1_output_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Document.ProtoReflect.Descriptor instead.
+func (*Document) Descriptor() ([]byte, []int) {
+	return file_slipstream_pipeline_v1_output_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Document) GetAll() bool {
+	if x != nil {
+		return x.All
+	}
+	return false
+}
+
+func (x *Document) GetFields() []*DocumentField {
+	if x != nil {
+		return x.Fields
+	}
+	return nil
+}
+
+func (x *Document) GetFlat() bool {
+	if x != nil {
+		return x.Flat
+	}
+	return false
+}
+
+func (x *Document) GetOpcode() string {
+	if x != nil {
+		return x.Opcode
+	}
+	return ""
+}
+
+// DocumentField puts a field of the record into a document.
+type DocumentField struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Field path in the record (spec 4.1).
+	Field string `protobuf:"bytes,1,opt,name=field,proto3" json:"field,omitempty"`
+	// Field path in the document; a name where the document is flat.
+	Target string `protobuf:"bytes,2,opt,name=target,proto3" json:"target,omitempty"`
+	// Path in the file, for example "output[0].with.mapping[2]".
+	Path          string `protobuf:"bytes,3,opt,name=path,proto3" json:"path,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DocumentField) Reset() {
+	*x = DocumentField{}
+	mi := &file_slipstream_pipeline_v1_output_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DocumentField) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DocumentField) ProtoMessage() {}
+
+func (x *DocumentField) ProtoReflect() protoreflect.Message {
+	mi := &file_slipstream_pipeline_v1_output_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DocumentField.ProtoReflect.Descriptor instead.
+func (*DocumentField) Descriptor() ([]byte, []int) {
+	return file_slipstream_pipeline_v1_output_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *DocumentField) GetField() string {
+	if x != nil {
+		return x.Field
+	}
+	return ""
+}
+
+func (x *DocumentField) GetTarget() string {
+	if x != nil {
+		return x.Target
+	}
+	return ""
+}
+
+func (x *DocumentField) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
 
 // Foreach is foreach (spec 5.3).
 type Foreach struct {
@@ -1039,7 +1492,7 @@ type Foreach struct {
 
 func (x *Foreach) Reset() {
 	*x = Foreach{}
-	mi := &file_slipstream_pipeline_v1_output_proto_msgTypes[4]
+	mi := &file_slipstream_pipeline_v1_output_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1051,7 +1504,7 @@ func (x *Foreach) String() string {
 func (*Foreach) ProtoMessage() {}
 
 func (x *Foreach) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_pipeline_v1_output_proto_msgTypes[4]
+	mi := &file_slipstream_pipeline_v1_output_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1064,7 +1517,7 @@ func (x *Foreach) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Foreach.ProtoReflect.Descriptor instead.
 func (*Foreach) Descriptor() ([]byte, []int) {
-	return file_slipstream_pipeline_v1_output_proto_rawDescGZIP(), []int{4}
+	return file_slipstream_pipeline_v1_output_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Foreach) GetName() string {
@@ -1099,7 +1552,7 @@ var File_slipstream_pipeline_v1_output_proto protoreflect.FileDescriptor
 
 const file_slipstream_pipeline_v1_output_proto_rawDesc = "" +
 	"\n" +
-	"#slipstream/pipeline/v1/output.proto\x12\x16slipstream.pipeline.v1\x1a'slipstream/pipeline/v1/expression.proto\"\x91\x01\n" +
+	"#slipstream/pipeline/v1/output.proto\x12\x16slipstream.pipeline.v1\x1a'slipstream/pipeline/v1/expression.proto\"\x8f\x02\n" +
 	"\x06Output\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12\x1e\n" +
 	"\n" +
@@ -1107,8 +1560,18 @@ const file_slipstream_pipeline_v1_output_proto_rawDesc = "" +
 	"connection\x12I\n" +
 	"\n" +
 	"relational\x18\x03 \x01(\v2'.slipstream.pipeline.v1.RelationalWriteH\x00R\n" +
-	"relationalB\b\n" +
-	"\x06writer\"\xad\x06\n" +
+	"relational\x127\n" +
+	"\x05redis\x18\x04 \x01(\v2!.slipstream.pipeline.v1.RedisFormR\x05redis\x12C\n" +
+	"\tcassandra\x18\x05 \x01(\v2%.slipstream.pipeline.v1.CassandraFormR\tcassandraB\b\n" +
+	"\x06writer\"\xce\x01\n" +
+	"\tRedisForm\x12>\n" +
+	"\tdata_type\x18\x01 \x01(\x0e2!.slipstream.pipeline.v1.RedisTypeR\bdataType\x12=\n" +
+	"\ton_update\x18\x02 \x01(\x0e2 .slipstream.pipeline.v1.OnUpdateR\bonUpdate\x12%\n" +
+	"\x0eexpire_seconds\x18\x03 \x01(\x04R\rexpireSeconds\x12\x1b\n" +
+	"\tnest_path\x18\x04 \x01(\tR\bnestPath\".\n" +
+	"\rCassandraForm\x12\x1d\n" +
+	"\n" +
+	"skip_nulls\x18\x01 \x01(\bR\tskipNulls\"\xad\x06\n" +
 	"\x0fRelationalWrite\x12\x16\n" +
 	"\x06schema\x18\x01 \x01(\tR\x06schema\x12\x14\n" +
 	"\x05table\x18\x02 \x01(\tR\x05table\x12>\n" +
@@ -1130,7 +1593,7 @@ const file_slipstream_pipeline_v1_output_proto_rawDesc = "" +
 	"\tstrip_nul\x18\x0f \x01(\bR\bstripNul\"G\n" +
 	"\x15InactiveRecordMapping\x12\x16\n" +
 	"\x06source\x18\x01 \x01(\tR\x06source\x12\x16\n" +
-	"\x06target\x18\x02 \x01(\tR\x06target\"\xb6\x04\n" +
+	"\x06target\x18\x02 \x01(\tR\x06target\"\xad\x05\n" +
 	"\fOutputColumn\x12\x16\n" +
 	"\x06column\x18\x01 \x01(\tR\x06column\x12\x10\n" +
 	"\x03key\x18\x02 \x01(\bR\x03key\x12\x16\n" +
@@ -1138,7 +1601,9 @@ const file_slipstream_pipeline_v1_output_proto_rawDesc = "" +
 	"\n" +
 	"expression\x18\x04 \x01(\v2\".slipstream.pipeline.v1.ExpressionH\x00R\n" +
 	"expression\x12\x1c\n" +
-	"\bconstant\x18\x05 \x01(\tH\x00R\bconstant\x12@\n" +
+	"\bconstant\x18\x05 \x01(\tH\x00R\bconstant\x12>\n" +
+	"\bdocument\x18\x0e \x01(\v2 .slipstream.pipeline.v1.DocumentH\x00R\bdocument\x12\x1d\n" +
+	"\tredis_key\x18\x0f \x01(\bH\x00R\bredisKey\x12@\n" +
 	"\n" +
 	"on_missing\x18\x06 \x01(\x0e2!.slipstream.pipeline.v1.OnMissingR\tonMissing\x12\x16\n" +
 	"\x06parent\x18\a \x01(\bR\x06parent\x12\x12\n" +
@@ -1148,15 +1613,37 @@ const file_slipstream_pipeline_v1_output_proto_rawDesc = "" +
 	" \x01(\x0e2 .slipstream.pipeline.v1.TimeUnitR\x04unit\x12\x1a\n" +
 	"\btruncate\x18\v \x01(\bR\btruncate\x12>\n" +
 	"\x06binary\x18\f \x01(\x0e2&.slipstream.pipeline.v1.BinaryEncodingR\x06binary\x12>\n" +
-	"\binferred\x18\r \x01(\x0e2\".slipstream.pipeline.v1.ColumnTypeR\binferredB\b\n" +
-	"\x06source\"g\n" +
+	"\binferred\x18\r \x01(\x0e2\".slipstream.pipeline.v1.ColumnTypeR\binferred\x12\x16\n" +
+	"\x06prefix\x18\x10 \x01(\tR\x06prefixB\b\n" +
+	"\x06source\"\x87\x01\n" +
+	"\bDocument\x12\x10\n" +
+	"\x03all\x18\x01 \x01(\bR\x03all\x12=\n" +
+	"\x06fields\x18\x02 \x03(\v2%.slipstream.pipeline.v1.DocumentFieldR\x06fields\x12\x12\n" +
+	"\x04flat\x18\x03 \x01(\bR\x04flat\x12\x16\n" +
+	"\x06opcode\x18\x04 \x01(\tR\x06opcode\"Q\n" +
+	"\rDocumentField\x12\x14\n" +
+	"\x05field\x18\x01 \x01(\tR\x05field\x12\x16\n" +
+	"\x06target\x18\x02 \x01(\tR\x06target\x12\x12\n" +
+	"\x04path\x18\x03 \x01(\tR\x04path\"g\n" +
 	"\aForeach\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1e\n" +
 	"\n" +
 	"expression\x18\x02 \x01(\tR\n" +
 	"expression\x12\x12\n" +
 	"\x04sync\x18\x03 \x01(\bR\x04sync\x12\x14\n" +
-	"\x05leave\x18\x04 \x01(\bR\x05leave*W\n" +
+	"\x05leave\x18\x04 \x01(\bR\x05leave*\xae\x01\n" +
+	"\tRedisType\x12\x1a\n" +
+	"\x16REDIS_TYPE_UNSPECIFIED\x10\x00\x12\x13\n" +
+	"\x0fREDIS_TYPE_HASH\x10\x01\x12\x13\n" +
+	"\x0fREDIS_TYPE_JSON\x10\x02\x12\x12\n" +
+	"\x0eREDIS_TYPE_SET\x10\x03\x12\x19\n" +
+	"\x15REDIS_TYPE_SORTED_SET\x10\x04\x12\x15\n" +
+	"\x11REDIS_TYPE_STREAM\x10\x05\x12\x15\n" +
+	"\x11REDIS_TYPE_STRING\x10\x06*Q\n" +
+	"\bOnUpdate\x12\x19\n" +
+	"\x15ON_UPDATE_UNSPECIFIED\x10\x00\x12\x15\n" +
+	"\x11ON_UPDATE_REPLACE\x10\x01\x12\x13\n" +
+	"\x0fON_UPDATE_MERGE\x10\x02*W\n" +
 	"\n" +
 	"OnFiltered\x12\x1b\n" +
 	"\x17ON_FILTERED_UNSPECIFIED\x10\x00\x12\x14\n" +
@@ -1222,44 +1709,56 @@ func file_slipstream_pipeline_v1_output_proto_rawDescGZIP() []byte {
 	return file_slipstream_pipeline_v1_output_proto_rawDescData
 }
 
-var file_slipstream_pipeline_v1_output_proto_enumTypes = make([]protoimpl.EnumInfo, 8)
-var file_slipstream_pipeline_v1_output_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_slipstream_pipeline_v1_output_proto_enumTypes = make([]protoimpl.EnumInfo, 10)
+var file_slipstream_pipeline_v1_output_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_slipstream_pipeline_v1_output_proto_goTypes = []any{
-	(OnFiltered)(0),               // 0: slipstream.pipeline.v1.OnFiltered
-	(EmptyAsNull)(0),              // 1: slipstream.pipeline.v1.EmptyAsNull
-	(NumericOverflow)(0),          // 2: slipstream.pipeline.v1.NumericOverflow
-	(TimeUnit)(0),                 // 3: slipstream.pipeline.v1.TimeUnit
-	(BinaryEncoding)(0),           // 4: slipstream.pipeline.v1.BinaryEncoding
-	(ColumnType)(0),               // 5: slipstream.pipeline.v1.ColumnType
-	(LoadStrategy)(0),             // 6: slipstream.pipeline.v1.LoadStrategy
-	(OnMissing)(0),                // 7: slipstream.pipeline.v1.OnMissing
-	(*Output)(nil),                // 8: slipstream.pipeline.v1.Output
-	(*RelationalWrite)(nil),       // 9: slipstream.pipeline.v1.RelationalWrite
-	(*InactiveRecordMapping)(nil), // 10: slipstream.pipeline.v1.InactiveRecordMapping
-	(*OutputColumn)(nil),          // 11: slipstream.pipeline.v1.OutputColumn
-	(*Foreach)(nil),               // 12: slipstream.pipeline.v1.Foreach
-	(*Expression)(nil),            // 13: slipstream.pipeline.v1.Expression
+	(RedisType)(0),                // 0: slipstream.pipeline.v1.RedisType
+	(OnUpdate)(0),                 // 1: slipstream.pipeline.v1.OnUpdate
+	(OnFiltered)(0),               // 2: slipstream.pipeline.v1.OnFiltered
+	(EmptyAsNull)(0),              // 3: slipstream.pipeline.v1.EmptyAsNull
+	(NumericOverflow)(0),          // 4: slipstream.pipeline.v1.NumericOverflow
+	(TimeUnit)(0),                 // 5: slipstream.pipeline.v1.TimeUnit
+	(BinaryEncoding)(0),           // 6: slipstream.pipeline.v1.BinaryEncoding
+	(ColumnType)(0),               // 7: slipstream.pipeline.v1.ColumnType
+	(LoadStrategy)(0),             // 8: slipstream.pipeline.v1.LoadStrategy
+	(OnMissing)(0),                // 9: slipstream.pipeline.v1.OnMissing
+	(*Output)(nil),                // 10: slipstream.pipeline.v1.Output
+	(*RedisForm)(nil),             // 11: slipstream.pipeline.v1.RedisForm
+	(*CassandraForm)(nil),         // 12: slipstream.pipeline.v1.CassandraForm
+	(*RelationalWrite)(nil),       // 13: slipstream.pipeline.v1.RelationalWrite
+	(*InactiveRecordMapping)(nil), // 14: slipstream.pipeline.v1.InactiveRecordMapping
+	(*OutputColumn)(nil),          // 15: slipstream.pipeline.v1.OutputColumn
+	(*Document)(nil),              // 16: slipstream.pipeline.v1.Document
+	(*DocumentField)(nil),         // 17: slipstream.pipeline.v1.DocumentField
+	(*Foreach)(nil),               // 18: slipstream.pipeline.v1.Foreach
+	(*Expression)(nil),            // 19: slipstream.pipeline.v1.Expression
 }
 var file_slipstream_pipeline_v1_output_proto_depIdxs = []int32{
-	9,  // 0: slipstream.pipeline.v1.Output.relational:type_name -> slipstream.pipeline.v1.RelationalWrite
-	11, // 1: slipstream.pipeline.v1.RelationalWrite.columns:type_name -> slipstream.pipeline.v1.OutputColumn
-	12, // 2: slipstream.pipeline.v1.RelationalWrite.foreach:type_name -> slipstream.pipeline.v1.Foreach
-	6,  // 3: slipstream.pipeline.v1.RelationalWrite.load_strategy:type_name -> slipstream.pipeline.v1.LoadStrategy
-	10, // 4: slipstream.pipeline.v1.RelationalWrite.inactive_record_mapping:type_name -> slipstream.pipeline.v1.InactiveRecordMapping
-	0,  // 5: slipstream.pipeline.v1.RelationalWrite.on_filtered:type_name -> slipstream.pipeline.v1.OnFiltered
-	1,  // 6: slipstream.pipeline.v1.RelationalWrite.empty_as_null:type_name -> slipstream.pipeline.v1.EmptyAsNull
-	2,  // 7: slipstream.pipeline.v1.RelationalWrite.numeric_overflow:type_name -> slipstream.pipeline.v1.NumericOverflow
-	13, // 8: slipstream.pipeline.v1.OutputColumn.expression:type_name -> slipstream.pipeline.v1.Expression
-	7,  // 9: slipstream.pipeline.v1.OutputColumn.on_missing:type_name -> slipstream.pipeline.v1.OnMissing
-	5,  // 10: slipstream.pipeline.v1.OutputColumn.type:type_name -> slipstream.pipeline.v1.ColumnType
-	3,  // 11: slipstream.pipeline.v1.OutputColumn.unit:type_name -> slipstream.pipeline.v1.TimeUnit
-	4,  // 12: slipstream.pipeline.v1.OutputColumn.binary:type_name -> slipstream.pipeline.v1.BinaryEncoding
-	5,  // 13: slipstream.pipeline.v1.OutputColumn.inferred:type_name -> slipstream.pipeline.v1.ColumnType
-	14, // [14:14] is the sub-list for method output_type
-	14, // [14:14] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	13, // 0: slipstream.pipeline.v1.Output.relational:type_name -> slipstream.pipeline.v1.RelationalWrite
+	11, // 1: slipstream.pipeline.v1.Output.redis:type_name -> slipstream.pipeline.v1.RedisForm
+	12, // 2: slipstream.pipeline.v1.Output.cassandra:type_name -> slipstream.pipeline.v1.CassandraForm
+	0,  // 3: slipstream.pipeline.v1.RedisForm.data_type:type_name -> slipstream.pipeline.v1.RedisType
+	1,  // 4: slipstream.pipeline.v1.RedisForm.on_update:type_name -> slipstream.pipeline.v1.OnUpdate
+	15, // 5: slipstream.pipeline.v1.RelationalWrite.columns:type_name -> slipstream.pipeline.v1.OutputColumn
+	18, // 6: slipstream.pipeline.v1.RelationalWrite.foreach:type_name -> slipstream.pipeline.v1.Foreach
+	8,  // 7: slipstream.pipeline.v1.RelationalWrite.load_strategy:type_name -> slipstream.pipeline.v1.LoadStrategy
+	14, // 8: slipstream.pipeline.v1.RelationalWrite.inactive_record_mapping:type_name -> slipstream.pipeline.v1.InactiveRecordMapping
+	2,  // 9: slipstream.pipeline.v1.RelationalWrite.on_filtered:type_name -> slipstream.pipeline.v1.OnFiltered
+	3,  // 10: slipstream.pipeline.v1.RelationalWrite.empty_as_null:type_name -> slipstream.pipeline.v1.EmptyAsNull
+	4,  // 11: slipstream.pipeline.v1.RelationalWrite.numeric_overflow:type_name -> slipstream.pipeline.v1.NumericOverflow
+	19, // 12: slipstream.pipeline.v1.OutputColumn.expression:type_name -> slipstream.pipeline.v1.Expression
+	16, // 13: slipstream.pipeline.v1.OutputColumn.document:type_name -> slipstream.pipeline.v1.Document
+	9,  // 14: slipstream.pipeline.v1.OutputColumn.on_missing:type_name -> slipstream.pipeline.v1.OnMissing
+	7,  // 15: slipstream.pipeline.v1.OutputColumn.type:type_name -> slipstream.pipeline.v1.ColumnType
+	5,  // 16: slipstream.pipeline.v1.OutputColumn.unit:type_name -> slipstream.pipeline.v1.TimeUnit
+	6,  // 17: slipstream.pipeline.v1.OutputColumn.binary:type_name -> slipstream.pipeline.v1.BinaryEncoding
+	7,  // 18: slipstream.pipeline.v1.OutputColumn.inferred:type_name -> slipstream.pipeline.v1.ColumnType
+	17, // 19: slipstream.pipeline.v1.Document.fields:type_name -> slipstream.pipeline.v1.DocumentField
+	20, // [20:20] is the sub-list for method output_type
+	20, // [20:20] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_slipstream_pipeline_v1_output_proto_init() }
@@ -1271,18 +1770,20 @@ func file_slipstream_pipeline_v1_output_proto_init() {
 	file_slipstream_pipeline_v1_output_proto_msgTypes[0].OneofWrappers = []any{
 		(*Output_Relational)(nil),
 	}
-	file_slipstream_pipeline_v1_output_proto_msgTypes[3].OneofWrappers = []any{
+	file_slipstream_pipeline_v1_output_proto_msgTypes[5].OneofWrappers = []any{
 		(*OutputColumn_Field)(nil),
 		(*OutputColumn_Expression)(nil),
 		(*OutputColumn_Constant)(nil),
+		(*OutputColumn_Document)(nil),
+		(*OutputColumn_RedisKey)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_slipstream_pipeline_v1_output_proto_rawDesc), len(file_slipstream_pipeline_v1_output_proto_rawDesc)),
-			NumEnums:      8,
-			NumMessages:   5,
+			NumEnums:      10,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

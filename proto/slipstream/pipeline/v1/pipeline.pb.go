@@ -432,9 +432,17 @@ type Settings struct {
 	// Size of the dedup set, entries. Default 1024.
 	DedupMaxSize uint32 `protobuf:"varint,12,opt,name=dedup_max_size,json=dedupMaxSize,proto3" json:"dedup_max_size,omitempty"`
 	// Name of the row index table in targets (design D8). Default slipstream_row.
-	RowTable      string `protobuf:"bytes,13,opt,name=row_table,json=rowTable,proto3" json:"row_table,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	RowTable string `protobuf:"bytes,13,opt,name=row_table,json=rowTable,proto3" json:"row_table,omitempty"`
+	// A batch is settled only when a replica of the target Redis has it (WAIT). Default false.
+	WaitEnabled bool `protobuf:"varint,14,opt,name=wait_enabled,json=waitEnabled,proto3" json:"wait_enabled,omitempty"`
+	// Milliseconds a replica has for that. Default 1000.
+	WaitTimeout uint32 `protobuf:"varint,15,opt,name=wait_timeout,json=waitTimeout,proto3" json:"wait_timeout,omitempty"`
+	// A batch that no replica had in time is waited for further; otherwise it is settled without. Default true.
+	RetryOnReplicaFailure bool `protobuf:"varint,16,opt,name=retry_on_replica_failure,json=retryOnReplicaFailure,proto3" json:"retry_on_replica_failure,omitempty"`
+	// Documents are merged by JSON.MERGE, where a null removes the member; otherwise a null is kept. Default true.
+	UseNativeJsonMerge bool `protobuf:"varint,17,opt,name=use_native_json_merge,json=useNativeJsonMerge,proto3" json:"use_native_json_merge,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *Settings) Reset() {
@@ -556,6 +564,34 @@ func (x *Settings) GetRowTable() string {
 		return x.RowTable
 	}
 	return ""
+}
+
+func (x *Settings) GetWaitEnabled() bool {
+	if x != nil {
+		return x.WaitEnabled
+	}
+	return false
+}
+
+func (x *Settings) GetWaitTimeout() uint32 {
+	if x != nil {
+		return x.WaitTimeout
+	}
+	return 0
+}
+
+func (x *Settings) GetRetryOnReplicaFailure() bool {
+	if x != nil {
+		return x.RetryOnReplicaFailure
+	}
+	return false
+}
+
+func (x *Settings) GetUseNativeJsonMerge() bool {
+	if x != nil {
+		return x.UseNativeJsonMerge
+	}
+	return false
 }
 
 // Problem is one finding of validate or deploy (spec 3.7): where, what, and what to write instead.
@@ -705,7 +741,7 @@ const file_slipstream_pipeline_v1_pipeline_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a:\n" +
 	"\fOptionsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x87\x04\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xb9\x05\n" +
 	"\bSettings\x127\n" +
 	"\x18on_failed_retry_interval\x18\x01 \x01(\rR\x15onFailedRetryInterval\x12&\n" +
 	"\x0fread_batch_size\x18\x02 \x01(\rR\rreadBatchSize\x12\x1a\n" +
@@ -724,7 +760,11 @@ const file_slipstream_pipeline_v1_pipeline_proto_rawDesc = "" +
 	" \x01(\rR\ttrimDelay\x12\x14\n" +
 	"\x05dedup\x18\v \x01(\bR\x05dedup\x12$\n" +
 	"\x0ededup_max_size\x18\f \x01(\rR\fdedupMaxSize\x12\x1b\n" +
-	"\trow_table\x18\r \x01(\tR\browTable\"\xe1\x01\n" +
+	"\trow_table\x18\r \x01(\tR\browTable\x12!\n" +
+	"\fwait_enabled\x18\x0e \x01(\bR\vwaitEnabled\x12!\n" +
+	"\fwait_timeout\x18\x0f \x01(\rR\vwaitTimeout\x127\n" +
+	"\x18retry_on_replica_failure\x18\x10 \x01(\bR\x15retryOnReplicaFailure\x121\n" +
+	"\x15use_native_json_merge\x18\x11 \x01(\bR\x12useNativeJsonMerge\"\xe1\x01\n" +
 	"\aProblem\x12<\n" +
 	"\bseverity\x18\x01 \x01(\x0e2 .slipstream.pipeline.v1.SeverityR\bseverity\x12\x12\n" +
 	"\x04file\x18\x02 \x01(\tR\x04file\x12\x12\n" +

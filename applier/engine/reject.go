@@ -28,8 +28,8 @@ func (r refused) list(job *pipelinev1.Job, attempts uint32) []*flowv1.Reject {
 		for change, why := range of {
 			r := proto.Clone(why).(*flowv1.Reject)
 			r.Change, r.Output = change, int32(output)
-			r.Writer, r.Connection, r.Table = "relational.write", w.Connection, table
-			r.Block, r.Attempts = w.Path+" relational.write", attempts
+			r.Writer, r.Connection, r.Table = writer(w), w.Connection, table
+			r.Block, r.Attempts = w.Path+" "+writer(w), attempts
 			all = append(all, r)
 		}
 	}
@@ -37,4 +37,15 @@ func (r refused) list(job *pipelinev1.Job, attempts uint32) []*flowv1.Reject {
 		return cmp.Or(cmp.Compare(a.Change, b.Change), cmp.Compare(a.Output, b.Output))
 	})
 	return all
+}
+
+// writer is the block of an output as the job writes it.
+func writer(o *pipelinev1.Output) string {
+	switch {
+	case o.GetRedis() != nil:
+		return "redis.write"
+	case o.GetCassandra() != nil:
+		return "cassandra.write"
+	}
+	return "relational.write"
 }

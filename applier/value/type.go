@@ -19,6 +19,7 @@ const (
 	UUID                  // a UUID
 	Array                 // a list of Elem, nested as deep as the value is
 	Pairs                 // texts by name (PostgreSQL's hstore)
+	Raw                   // bytes of any kind, where the target knows no types (Redis)
 )
 
 // Type is the type of one column. A dialect fills it in from its catalogue once a table; Convert only reads it.

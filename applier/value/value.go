@@ -30,6 +30,7 @@
 //	Array      {1,NULL,"a b"}: elements canonical, quoted where needed
 //	Pairs      "a"=>"1", "b"=>NULL, sorted by name; what came in that notation stays
 //	Other      as it came
+//	Raw        as it came; a boolean is 1 or 0, a JSON number has its shortest form
 //
 // A job may choose otherwise in some things (Rules, which RulesOf reads from a compiled output and Type.With applies):
 // which empty texts are NULL, whether digits are rounded, texts cut and NUL characters left out, how text stands for
@@ -84,6 +85,8 @@ func convert(dst []byte, t *Type, kind applierv1.ValueKind, text []byte) ([]byte
 		return appendArray(dst, t, kind, text)
 	case Pairs:
 		return appendPairs(dst, t, kind, text)
+	case Raw:
+		return appendRaw(dst, kind, text), fits
 	}
 	if kind == applierv1.ValueKind_VALUE_KIND_DOCUMENT {
 		return dst, "an object or array is not a single value"
@@ -118,7 +121,7 @@ func convert(dst []byte, t *Type, kind applierv1.ValueKind, text []byte) ([]byte
 // emptyIsNull applies empty_as_null (spec 10.3): hashes cannot hold null, so an empty string stands for it wherever it
 // could not be a value. Blanks around numbers, times and the like say nothing, so there a blank text is empty too.
 func emptyIsNull(t *Type, text []byte) bool {
-	isText := t.Kind == Text && (t.Rules.As == Other || t.Rules.As == Text)
+	isText := (t.Kind == Text || t.Kind == Raw) && (t.Rules.As == Other || t.Rules.As == Text)
 	if len(text) > 0 && (text[0] > ' ' || isText || t.Kind == Binary || len(trim(text)) > 0) {
 		return false
 	}

@@ -3,14 +3,11 @@ package source
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -115,7 +112,7 @@ func Parse(conn *pipelinev1.Connection) (*Config, error) {
 		problem("%s: a redis connection has no connect_args and no query_args", name)
 	}
 	if ca != "" || cert != "" || key != "" || keyPassword != "" {
-		config, err := secure(c.Host, ca, cert, key, keyPassword)
+		config, err := secret.TLS(c.Host, ca, cert, key, keyPassword)
 		if err != nil {
 			problems = append(problems, err)
 		}
@@ -125,60 +122,6 @@ func Parse(conn *pipelinev1.Connection) (*Config, error) {
 		return nil, fmt.Errorf("connection %q: %w", c.Name, errors.Join(problems...))
 	}
 	return c, nil
-}
-
-// secure builds the TLS part: any of the attributes turns TLS on (spec 2.3); key and cert need each other, key_password
-// needs key.
-func secure(host, ca, cert, key, keyPassword string) (*tls.Config, error) {
-	config := &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12}
-	if (cert == "") != (key == "") {
-		return nil, errors.New("cert and key must be given together")
-	}
-	if keyPassword != "" && key == "" {
-		return nil, errors.New("key_password needs key")
-	}
-	if ca != "" {
-		text, err := pemText(ca)
-		if err != nil {
-			return nil, fmt.Errorf("cacert: %w", err)
-		}
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM(text) {
-			return nil, errors.New("cacert holds no certificate in PEM form")
-		}
-	}
-	if cert == "" {
-		return config, nil
-	}
-	certText, err := pemText(cert)
-	if err != nil {
-		return nil, fmt.Errorf("cert: %w", err)
-	}
-	keyText, err := pemText(key)
-	if err != nil {
-		return nil, fmt.Errorf("key: %w", err)
-	}
-	if keyText, err = secret.UnlockKey(keyText, keyPassword); err != nil {
-		return nil, fmt.Errorf("key: %w", err)
-	}
-	pair, err := tls.X509KeyPair(certText, keyText)
-	if err != nil {
-		return nil, fmt.Errorf("cert and key: %w", err)
-	}
-	config.Certificates = []tls.Certificate{pair}
-	return config, nil
-}
-
-// pemText returns what an attribute holds: a path, or the text itself where it came from a secret reference.
-func pemText(value string) ([]byte, error) {
-	if strings.Contains(value, "-----BEGIN ") {
-		return []byte(value), nil
-	}
-	text, err := os.ReadFile(value)
-	if err != nil {
-		return nil, fmt.Errorf("reading the file: %w", err)
-	}
-	return text, nil
 }
 
 // Addr is host:port.

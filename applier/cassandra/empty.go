@@ -27,8 +27,8 @@ func (t *target) isEmpty(ctx context.Context, w *pipelinev1.RelationalWrite) (bo
 }
 
 // Empty implements applier.Target.
-func (t *target) Empty(ctx context.Context, w *pipelinev1.RelationalWrite) (bool, error) {
+func (t *target) Empty(ctx context.Context, o *pipelinev1.Output) (bool, error) {
 	ctx, cancel := limited(ctx)
 	defer cancel()
-	return t.isEmpty(ctx, w)
+	return t.isEmpty(ctx, o.GetRelational())
 }

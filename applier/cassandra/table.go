@@ -273,8 +273,8 @@ func (b *bound) prepare(t *applier.Table) {
 }
 
 // Table implements applier.Target.
-func (t *target) Table(ctx context.Context, w *pipelinev1.RelationalWrite) (*applier.Table, error) {
+func (t *target) Table(ctx context.Context, o *pipelinev1.Output) (*applier.Table, error) {
 	ctx, cancel := limited(ctx)
 	defer cancel()
-	return t.bindTable(ctx, w, false)
+	return t.bindTable(ctx, o.GetRelational(), o.GetCassandra().GetSkipNulls())
 }

@@ -39,6 +39,7 @@ func run() int {
 			client, end, err := embedded.Validator(ctx, embedded.Options{Dir: dir, Log: host.Logger(io.Discard, "error", "text")})
 			return cli.Gateway{Client: client, Close: end}, err
 		},
+		Exporter: host.Export,
 		RunFlags: func(f *pflag.FlagSet) {
 			flags = f
 			f.StringVar(&o.Listen, "listen", cli.DefaultGateway, "address of the gateway")

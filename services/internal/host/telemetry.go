@@ -5,12 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
-	"net/http"
 	"os"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
@@ -49,50 +46,4 @@ func Tracing(ctx context.Context, service string, log *slog.Logger) (flush func(
 			log.WarnContext(ctx, "flushing traces", "error", err)
 		}
 	}, nil
-}
-
-// MetricsServer serves /metrics.
-type MetricsServer struct {
-	lis    net.Listener
-	server *http.Server
-	done   chan struct{}
-}
-
-// ServeMetrics serves the metrics of p and its parts on address, in Prometheus' formats; "off" or an empty address serves nothing.
-func ServeMetrics(ctx context.Context, address string, p *Process) (*MetricsServer, error) {
-	if address == "" || address == "off" {
-		return &MetricsServer{}, nil
-	}
-	lis, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
-	if err != nil {
-		return nil, fmt.Errorf("listening for /metrics: %w; choose another address with --metrics", err)
-	}
-	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(p.registry, promhttp.HandlerOpts{EnableOpenMetrics: true}))
-	m := &MetricsServer{lis: lis, done: make(chan struct{}), server: &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}}
-	go func() {
-		defer close(m.done)
-		if err := m.server.Serve(lis); !errors.Is(err, http.ErrServerClosed) {
-			p.Log.ErrorContext(ctx, "serving metrics", "error", err)
-		}
-	}()
-	return m, nil
-}
-
-// Addr is where it listens; "off" where it does not.
-func (m *MetricsServer) Addr() string {
-	if m.lis == nil {
-		return "off"
-	}
-	return m.lis.Addr().String()
-}
-
-// Close ends it.
-func (m *MetricsServer) Close() error {
-	if m.server == nil {
-		return nil
-	}
-	err := m.server.Close()
-	<-m.done
-	return err
 }

@@ -15,6 +15,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
@@ -65,6 +66,8 @@ type Deps struct {
 	RunFlags func(*pflag.FlagSet)
 	// Run runs the whole line in this process until ctx ends.
 	Run func(context.Context, Run) error
+	// Exporter serves metrics at / and /metrics of an address until ctx ends; ready is told where it listens.
+	Exporter func(ctx context.Context, address string, metrics prometheus.Gatherer, ready func(address string)) error
 	// Getenv reads the environment. Default os.Getenv.
 	Getenv func(string) string
 }
@@ -136,7 +139,7 @@ func New(deps Deps) *cobra.Command {
 	})
 	root.AddCommand(
 		a.scaffold(), a.validate(), a.deploy(), a.run(), a.start(), a.stop(), a.status(), a.listJobs(), a.describeJob(),
-		a.getRejected(), a.replay(), a.test(), a.migrate(), a.version(),
+		a.getRejected(), a.replay(), a.test(), a.migrate(), a.monitor(), a.version(),
 	)
 	return root
 }

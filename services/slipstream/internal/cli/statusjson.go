@@ -6,6 +6,8 @@ import (
 	capturev1 "slipstream/proto/slipstream/capture/v1"
 	flowv1 "slipstream/proto/slipstream/flow/v1"
 	gatewayv1 "slipstream/proto/slipstream/gateway/v1"
+
+	"slipstream/gateway/rdimetrics"
 )
 
 // statusJSON is the shape of `status -o json`: the members of spec 9.1, then ours.
@@ -132,7 +134,7 @@ func printStatusJSON(w io.Writer, address string, res *gatewayv1.StatusResponse)
 	st, r := res.GetStatus(), res.GetStatus().GetRecorder()
 	out := statusJSON{
 		Pipeline: pipelineJSON{
-			Version: res.GetVersion(), Address: address, RunStatus: runStatus(st), SyncMode: syncMode(st),
+			Version: res.GetVersion(), Address: address, RunStatus: runStatus(st), SyncMode: rdimetrics.SyncMode(st),
 			Name: st.GetPipeline(), Generation: st.GetGeneration(), ReadMs: st.GetReadMs(),
 		},
 		Connections: make(map[string]connectionJSON),

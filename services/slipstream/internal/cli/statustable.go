@@ -9,6 +9,8 @@ import (
 
 	capturev1 "slipstream/proto/slipstream/capture/v1"
 	gatewayv1 "slipstream/proto/slipstream/gateway/v1"
+
+	"slipstream/gateway/rdimetrics"
 )
 
 // printStatus prints the sections of spec 9.1, and what there is to say beyond: services, lanes, gaps, sweeps.
@@ -34,19 +36,6 @@ func runStatus(st *capturev1.PipelineStatus) string {
 		return "started"
 	}
 	return "stopped"
-}
-
-// syncMode is SNAPSHOT while an initial load runs.
-func syncMode(st *capturev1.PipelineStatus) string {
-	if st.GetRecorder() == nil {
-		return "UNKNOWN"
-	}
-	for _, s := range st.GetSweeps() {
-		if s.GetCause() == "initial_load" && s.GetSettledMs() == 0 {
-			return "SNAPSHOT"
-		}
-	}
-	return "STREAMING"
 }
 
 // method and guarantee are always said (G9).
@@ -88,7 +77,7 @@ func engine(w io.Writer, st *capturev1.PipelineStatus) {
 		{"Source", strings.TrimSpace(st.GetSourceAddress() + " " + st.GetSourceServer())},
 		{"Capture", method(r)},
 		{"Recorder", recorder},
-		{"Sync mode", syncMode(st)},
+		{"Sync mode", rdimetrics.SyncMode(st)},
 		{"Last data retrieved", moment(arrival)},
 		{"Open gaps", strconv.Itoa(openGaps(st))},
 		{"Instances", strings.Join(st.GetInstances(), ", ")},

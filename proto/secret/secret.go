@@ -144,7 +144,16 @@ func trimNewline(text []byte) string {
 	return strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r")
 }
 
-// Connection returns a copy of c with every reference resolved. All attributes that fail are named in one error.
+// defaultPassword is the secret that is the password of targets that have none (spec 14, A25).
+const defaultPassword = "target-password"
+
+// passwordless are connections that the default password is not for: the Redis of the source and of the streams, and files.
+func passwordless(c *pipelinev1.Connection) bool {
+	return c.GetName() == "source" || c.GetName() == "streams" || c.GetType() == "sqlite"
+}
+
+// Connection returns a copy of c with every reference resolved, and with the secret target-password, where there is one, as the
+// password of a target that has none. All attributes that fail are named in one error.
 func Connection(c *pipelinev1.Connection) (*pipelinev1.Connection, error) {
 	out := proto.CloneOf(c)
 	var errs []error
@@ -169,6 +178,11 @@ func Connection(c *pipelinev1.Connection) (*pipelinev1.Connection, error) {
 	}
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
+	}
+	if out.Password == "" && !passwordless(c) {
+		if password, err := stored(defaultPassword); err == nil {
+			out.Password = password
+		}
 	}
 	return out, nil
 }

@@ -98,3 +98,35 @@ func TestConnection(t *testing.T) {
 		t.Errorf("got %v, want both failures named", err)
 	}
 }
+
+// TestDefaultPassword: the secret target-password is the password of targets that have none, and of nothing else (A25).
+func TestDefaultPassword(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv(secret.DirVariable, dir)
+	password := func(c *pipelinev1.Connection) string {
+		t.Helper()
+		out, err := secret.Connection(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out.GetPassword()
+	}
+	target := &pipelinev1.Connection{Name: "fleet", Type: "postgresql"}
+	if got := password(target); got != "" {
+		t.Errorf("without the secret the password is %q", got)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "target-password"), []byte("s3cret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := password(target); got != "s3cret" || target.GetPassword() != "" {
+		t.Errorf("the password is %q, that of the argument %q", got, target.GetPassword())
+	}
+	for _, c := range []*pipelinev1.Connection{
+		{Name: "fleet", Type: "postgresql", Password: "own"},
+		{Name: "source", Type: "redis"}, {Name: "streams", Type: "redis"}, {Name: "file", Type: "sqlite"},
+	} {
+		if got := password(c); got != c.GetPassword() {
+			t.Errorf("the password of %s is %q", c.GetName(), got)
+		}
+	}
+}

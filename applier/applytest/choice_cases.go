@@ -90,11 +90,15 @@ func truncateCase(t *testing.T, f *fixture) {
 	keep := func(*pipelinev1.RelationalWrite, *pipelinev1.OutputColumn) {}
 	values := []any{"Grüße", "Grüße!", "🚀🚀🚀🚀🚀🚀"}
 	if f.AnySize {
-		f.chosen(t, "VARCHAR(5)", cut, values, "Grüße", "Grüße!", "🚀🚀🚀🚀🚀🚀") // nothing is too long
+		f.chosen(t, f.Types.Five, cut, values, "Grüße", "Grüße!", "🚀🚀🚀🚀🚀🚀") // nothing is too long
 		return
 	}
-	f.chosen(t, "VARCHAR(5)", keep, values, "Grüße", "rejected", "rejected")
-	f.chosen(t, "VARCHAR(5)", cut, values, "Grüße", "Grüße", "🚀🚀🚀🚀🚀")
+	rockets := "🚀🚀🚀🚀🚀"
+	if f.Pairs {
+		rockets = "🚀🚀"
+	}
+	f.chosen(t, f.Types.Five, keep, values, "Grüße", "rejected", "rejected")
+	f.chosen(t, f.Types.Five, cut, values, "Grüße", "Grüße", rockets)
 }
 
 func unitCase(t *testing.T, f *fixture) {

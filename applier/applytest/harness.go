@@ -61,6 +61,8 @@ type Harness struct {
 	Own []OwnType
 	// Small opens a database that has room for some hundred KiB until free is called.
 	Small func(t testing.TB) (db Database, free func(t testing.TB))
+	// Pairs says that lengths of texts count pairs of bytes, as UTF-16 has them: some characters take two.
+	Pairs bool
 }
 
 // Database is an empty database.
@@ -84,6 +86,7 @@ type Database struct {
 type Types struct {
 	Key       string // text that may be a primary key
 	Text      string // text of any length
+	Five      string // text of five characters at most; default VARCHAR(5)
 	Integer   string // 64 bits, signed
 	Small     string // 16 bits, signed; empty: none
 	Decimal   string // exact, 12 digits, 2 of them after the point
@@ -94,8 +97,8 @@ type Types struct {
 	Zoned     string // with zone, microseconds
 	Time      string
 	Binary    string
-	JSON      string
-	UUID      string
+	JSON      string // empty where there is no such type
+	UUID      string // empty where there is no such type
 }
 
 // fixture is one harness on its way through the cases.
@@ -107,6 +110,9 @@ type fixture struct {
 func Run(t *testing.T, h Harness, only ...string) {
 	if h.Quote == nil {
 		h.Quote = func(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
+	}
+	if h.Types.Five == "" {
+		h.Types.Five = "VARCHAR(5)"
 	}
 	f := &fixture{h}
 	for _, group := range []struct {

@@ -108,9 +108,11 @@ func binaryCase(t *testing.T, f *fixture) {
 	f.converted(t, f.Types.Binary,
 		[]any{"aGVsbG8=", `\x68656c6c6f`, "0x00", []byte{0, 1, 0xfe}},
 		[]string{"hello", "hello", "\x00", "\x00\x01\xfe"})
-	f.converted(t, f.Types.JSON,
-		[]any{document(`{"a":1}`), `[1,2]`, "not json", true},
-		[]string{`{"a":1}`, `[1,2]`, `"not json"`, "true"})
+	if f.Types.JSON != "" {
+		f.converted(t, f.Types.JSON,
+			[]any{document(`{"a":1}`), `[1,2]`, "not json", true},
+			[]string{`{"a":1}`, `[1,2]`, `"not json"`, "true"})
+	}
 	if f.Types.UUID != "" {
 		f.converted(t, f.Types.UUID,
 			[]any{"{A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11}", "a0eebc999c0b4ef8bb6d6bb9bd380a11"},

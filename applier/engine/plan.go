@@ -38,7 +38,8 @@ func (r refused) count() int {
 }
 
 // plan lists the writes of a batch without its refused records: upserts in the order of the outputs, then removals in
-// reverse (design D7). Where two outputs write one table only the order of events is right.
+// reverse (design D7). Where two outputs write one table, or two keys may be one to the server, only the order of events
+// is right.
 //
 // Ledgers are those of the outputs that keep a row index.
 func plan(p *prepared, out refused, ledgers map[uint32]*ledger) ([]step, error) {
@@ -65,7 +66,7 @@ func plan(p *prepared, out refused, ledgers map[uint32]*ledger) ([]step, error) 
 			own = append(own, step{w, cmp.Or(f.removed, c)})
 		}
 		removals = append(own, removals...)
-		shared = shared || tables[c.table.Name]
+		shared = shared || tables[c.table.Name] || alike(c, f)
 		tables[c.table.Name] = true
 	}
 	steps = append(steps, removals...)
@@ -73,6 +74,38 @@ func plan(p *prepared, out refused, ledgers map[uint32]*ledger) ([]step, error) 
 		return eventOrder(steps), nil
 	}
 	return steps, nil
+}
+
+// alike tells whether two rows that are written have keys that the server may take for equal (value.Type.Loose).
+func alike(c *converted, f *folded) bool {
+	loose := func(k int) bool { return c.table.Columns[k].Type.Loose != nil }
+	if !slices.ContainsFunc(c.table.Keys, loose) {
+		return false
+	}
+	exact := map[string]string{}
+	var key, folding []byte
+	for _, w := range slices.Concat(f.writes, f.removals) {
+		if w.Verb == applier.Prune || w.Verb == applier.Insert {
+			continue // by parents; and what is inserted finds no row
+		}
+		for _, row := range w.Rows {
+			key, folding = key[:0], folding[:0]
+			for _, k := range c.table.Keys {
+				text := w.Values.Columns[k].At(row)
+				key = append(append(key, text...), 0)
+				if loose(k) {
+					folding = append(c.table.Columns[k].Type.Loose(folding, text), 0)
+				} else {
+					folding = append(append(folding, text...), 0)
+				}
+			}
+			if other, known := exact[string(folding)]; known && other != string(key) {
+				return true
+			}
+			exact[string(folding)] = string(key)
+		}
+	}
+	return false
 }
 
 // outcomes makes the writes of one output.

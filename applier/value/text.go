@@ -9,6 +9,7 @@ const (
 	notUTF8 reason = "it is not valid UTF-8"
 	hasNUL  reason = "it has a NUL character"
 	tooLong reason = "it is too long"
+	unheld  reason = "it has a character that the column cannot hold"
 )
 
 // appendText takes any text as it is: numbers in their source text, booleans as true and false, documents as compact
@@ -25,8 +26,11 @@ func appendText(dst []byte, t *Type, text []byte) ([]byte, reason) {
 	if why != fits {
 		return dst, why
 	}
+	if t.Takes != nil && !holds(t, out[start:]) {
+		return dst, unheld
+	}
 	// A text has no more characters than bytes: count them only where that could matter.
-	if n := len(out) - start; t.Length > 0 && n > t.Length && (t.LengthInBytes || utf8.RuneCount(out[start:]) > t.Length) {
+	if n := len(out) - start; t.Length > 0 && n > t.Length && prefix(t, out[start:]) < n {
 		if !t.Rules.Truncate {
 			return dst, tooLong
 		}
@@ -38,14 +42,33 @@ func appendText(dst []byte, t *Type, text []byte) ([]byte, reason) {
 	return out, fits
 }
 
+// holds tells whether the column has every character of a text.
+func holds(t *Type, text []byte) bool {
+	for i := 0; i < len(text); {
+		if text[i] < utf8.RuneSelf {
+			i++
+			continue
+		}
+		r, size := utf8.DecodeRune(text[i:])
+		if t.Takes(r) == 0 {
+			return false
+		}
+		i += size
+	}
+	return true
+}
+
 // prefix is how many bytes of a text the column has room for, whole characters only.
 func prefix(t *Type, text []byte) int {
 	room := t.Length
 	for i := 0; i < len(text); {
-		_, size := utf8.DecodeRune(text[i:])
-		if t.LengthInBytes {
+		r, size := utf8.DecodeRune(text[i:])
+		switch {
+		case t.Takes != nil:
+			room -= t.Takes(r)
+		case t.LengthInBytes:
 			room -= size
-		} else {
+		default:
 			room--
 		}
 		if room < 0 {

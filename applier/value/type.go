@@ -50,6 +50,11 @@ type Type struct {
 	Length int
 	// LengthInBytes makes Length of a Text count bytes.
 	LengthInBytes bool
+	// Takes says how much of Length a character takes, and 0 for one that a Text cannot hold; nil: one, or its bytes.
+	Takes func(r rune) int
+	// Loose maps texts that the server may take for equal, though their canonical texts differ, to one text; it may do so
+	// with others too. Rows whose keys agree in it are written in the order of events. Nil: canonical texts decide.
+	Loose func(dst, text []byte) []byte
 	// Padded texts are equal whatever blanks end them, as char(n): the canonical text has none.
 	Padded bool
 

@@ -28,7 +28,7 @@ const (
 // targets. The others may stand in a config.yaml; a job that writes to one of them is refused.
 var (
 	types      = []string{PostgreSQL, SQLite, Redis, MySQL, MariaDB, SQLServer, Oracle, DB2, Cassandra}
-	available  = []string{PostgreSQL, SQLite, Redis}
+	available  = []string{PostgreSQL, SQLite, SQLServer, Redis}
 	relational = []string{PostgreSQL, SQLite, MySQL, MariaDB, SQLServer, Oracle, DB2}
 )
 

@@ -11,6 +11,7 @@ import (
 	target "slipstream/applier"
 	"slipstream/applier/postgres"
 	"slipstream/applier/sqlite"
+	"slipstream/applier/sqlserver"
 	"slipstream/gateway/server"
 	"slipstream/proto/keyspace"
 	gatewayv1 "slipstream/proto/slipstream/gateway/v1"
@@ -48,7 +49,7 @@ func assemble(ctx context.Context, p *host.Process, o Options, rdb *redis.Client
 	if l.peers.Appliers, err = host.DialAppliers(o.Appliers); err != nil {
 		return l, err
 	}
-	for _, d := range []target.Dialect{sqlite.Dialect{DataDir: o.Dir}, postgres.Dialect{}} {
+	for _, d := range []target.Dialect{sqlite.Dialect{DataDir: o.Dir}, postgres.Dialect{}, sqlserver.Dialect{}} {
 		if _, elsewhere := l.peers.Appliers[d.Name()]; elsewhere {
 			continue
 		}

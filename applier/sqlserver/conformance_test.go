@@ -292,4 +292,3 @@ func text(t testing.TB, typ string, cell any) string {
 	}
 	return plain
 }
-

@@ -163,7 +163,9 @@ func TestWrongAttributes(t *testing.T) {
 		{"no host", func(c *pipelinev1.Connection) { c.Host = `\prod` }, "host is missing"},
 		{"fedauth", set("fedauth", "ActiveDirectoryInteractive"), `fedauth is "ActiveDirectoryInteractive", not one of`},
 		{"fedauth without its client", set("fedauth", "ActiveDirectoryPassword"), "applicationclientid parameter is required"},
-		{"fedauth and the name of a file", func(c *pipelinev1.Connection) { c.Args["fedauth"], c.Args["ca_cert"] = "ActiveDirectoryDefault", broken }, "must end in .pem or .der"},
+		{"fedauth and the name of a file", func(c *pipelinev1.Connection) {
+			c.Args["fedauth"], c.Args["ca_cert"] = "ActiveDirectoryDefault", broken
+		}, "must end in .pem or .der"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := New().Connect(t.Context(), connection(c.change), &pipelinev1.Settings{})
@@ -192,7 +194,9 @@ func TestLogins(t *testing.T) {
 		"Azure AD, managed identity": func(c *pipelinev1.Connection) {
 			c.User, c.Password, c.Args["fedauth"] = "", "", "activedirectorymsi"
 		},
-		"Azure AD, default": func(c *pipelinev1.Connection) { c.User, c.Password, c.Args["fedauth"] = "", "", "ActiveDirectoryDefault" },
+		"Azure AD, default": func(c *pipelinev1.Connection) {
+			c.User, c.Password, c.Args["fedauth"] = "", "", "ActiveDirectoryDefault"
+		},
 	} {
 		target, err := New().Connect(t.Context(), connection(change), &pipelinev1.Settings{})
 		if err != nil {

@@ -65,7 +65,7 @@ var classes = map[flowv1.FaultClass][]int32{
 		628, 3902, 3903, 3910, 3926, 3928, 3930, 3931, 3971, 3998, // the transaction is gone or cannot be committed
 		3960, 3961, // snapshots
 		5245, 601,
-		8628,                                    // time for a plan
+		8628,                                     // time for a plan
 		41301, 41302, 41305, 41325, 41332, 41839, // tables in memory
 	},
 	flowv1.FaultClass_FAULT_CLASS_CAPACITY: {

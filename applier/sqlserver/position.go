@@ -35,7 +35,7 @@ const (
 	laneColumns = `[pipeline], [job], [connection], [layout], [shard], [partition]`
 	// Longer than the columns: a parameter cuts what is too long for it, a column does not.
 	laneDecl = `@p1 nvarchar(4000), @p2 nvarchar(4000), @p3 nvarchar(4000), @p4 nvarchar(4000), @p5 bigint, @p6 nvarchar(4000), @p7 bigint`
-	isLane      = `[pipeline] = @p2 AND [job] = @p3 AND [connection] = @p4 AND [layout] = @p5 AND [shard] = @p6 AND [partition] = @p7`
+	isLane   = `[pipeline] = @p2 AND [job] = @p3 AND [connection] = @p4 AND [layout] = @p5 AND [shard] = @p6 AND [partition] = @p7`
 )
 
 // split reads a table's name, "name" or "schema.name".

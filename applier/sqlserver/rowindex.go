@@ -153,7 +153,9 @@ func (s *session) OpenIndex(ctx context.Context) error {
 }
 
 // outputArguments are the first parameters of every statement on the row index: pipeline, job, connection, output.
-func (s *session) outputArguments(output string) []any { return append(slices.Clone(s.lane[1:4]), output) }
+func (s *session) outputArguments(output string) []any {
+	return append(slices.Clone(s.lane[1:4]), output)
+}
 
 // hashed runs a query for hashes of keys, as many at once as a statement takes, in the order of the hashes, so that two
 // lanes seldom wait for each other in a circle.
@@ -300,4 +302,3 @@ func solid(b []byte) []byte {
 	}
 	return b
 }
-

@@ -140,6 +140,12 @@ func (t *target) checkPosition(ctx context.Context, q querier, response *applier
 	}
 	r, err := readRelation(ctx, q, t.position.schema, t.position.name)
 	if errors.Is(err, errNoRelation) {
+		if f, err := t.hidden(ctx, q, t.position.schema, t.position.name); f != nil || err != nil {
+			if f != nil {
+				add(f.message, f.fix)
+			}
+			return err
+		}
 		may, err := mayCreate(ctx, q, t.position.schema)
 		if err != nil {
 			return err

@@ -159,7 +159,11 @@ func TestGrants(t *testing.T) {
 	s, _ := open(t, target, lane(0))
 	rows := write(table, applier.Upsert, values(t, table, []any{"1", "x"}))
 	x := begin(t, s, at(0), at(1))
-	wantFault(t, x.Write(t.Context(), rows), flowv1.FaultClass_FAULT_CLASS_PERMISSION, "permission denied for schema closed", "GRANT")
+	err := x.Write(t.Context(), rows)
+	wantFault(t, err, flowv1.FaultClass_FAULT_CLASS_PERMISSION, "permission denied for schema closed", "GRANT")
+	for _, p := range problems { // in the words of validate, with its fixes
+		wantFault(t, err, flowv1.FaultClass_FAULT_CLASS_PERMISSION, p.Message, p.Fix)
+	}
 	if err := x.Rollback(); err != nil {
 		t.Fatal(err)
 	}

@@ -239,3 +239,27 @@ func TestWrongAttributes(t *testing.T) {
 		})
 	}
 }
+
+// TLS demanded of a server that has none: the same fix from validate and from a lane.
+func TestServerWithoutTLS(t *testing.T) {
+	t.Parallel()
+	db := newDatabase(t)
+	for mode, fix := range map[string]string{"require": "ssl = on", "prefer": ""} {
+		target := db.connectWith(t, func(c *pipelinev1.Connection) { c.Args["sslmode"] = mode })
+		problems := target.Check(t.Context(), nil).Problems
+		s, _, err := target.OpenLane(t.Context(), lane(0), "x")
+		if fix == "" {
+			if err != nil || len(problems) != 0 {
+				t.Fatalf("%s: %v, %v", mode, err, problems)
+			}
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+			continue
+		}
+		wantFault(t, err, flowv1.FaultClass_FAULT_CLASS_CONNECTION, "refused TLS", fix)
+		if len(problems) != 1 || problems[0].Fix != fault.Of(err).Fix || !strings.Contains(problems[0].Fix, "sslmode of connections.db") {
+			t.Errorf("%s: check says %v", mode, problems)
+		}
+	}
+}

@@ -133,11 +133,12 @@ func (t *target) unreachable(err error) *fault.Error {
 		return f.WithFix(fmt.Sprintf("correct user or password of connections.%s, or in the database: ALTER ROLE %s PASSWORD '…';",
 			t.name, quote(t.user)))
 	case stateRefusedByHBA:
-		return f.WithFix(fmt.Sprintf("create the role, or let it in: a line in pg_hba.conf for user %s and database %s", t.user, t.database))
+		return f.WithFix(fmt.Sprintf("create the role, or let it in: a line in pg_hba.conf for user %s and database %s; its hostssl lines need sslmode: require here",
+			t.user, t.database))
 	case stateNoDatabase:
 		return f.WithFix("CREATE DATABASE " + quote(t.database) + ";")
 	case stateTooManyConnection:
 		return f.WithFix(fmt.Sprintf("lower db_connection_pool_size of connections.%s or raise max_connections of the server", t.name))
 	}
-	return f
+	return t.withoutTLS(f)
 }

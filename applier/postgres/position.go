@@ -105,6 +105,9 @@ func (t *target) OpenLane(ctx context.Context, lane *flowv1.Lane, owner string) 
 	opened, err := t.raise(ctx, pg, lane, owner)
 	if hasState(err, stateNoTable) {
 		if err := t.createPositions(ctx, pg); err != nil {
+			if f, _ := t.hidden(ctx, conn, t.position.schema, t.position.name); f != nil {
+				err = fault.Errorf(flowv1.FaultClass_FAULT_CLASS_PERMISSION, "%s: %w", f.message, err).WithFix(f.fix)
+			}
 			return nil, nil, err
 		}
 		opened, err = t.raise(ctx, pg, lane, owner)

@@ -54,6 +54,9 @@ func (t *target) Table(ctx context.Context, o *pipelinev1.Output) (*applier.Tabl
 		if !f.grant {
 			return nil, fault.Errorf(flowv1.FaultClass_FAULT_CLASS_SCHEMA, "%s", f.message).WithFix(f.fix)
 		}
+		if table == nil {
+			return nil, fault.Errorf(flowv1.FaultClass_FAULT_CLASS_PERMISSION, "%s", f.message).WithFix(f.fix)
+		}
 	}
 	return table, nil
 }
@@ -71,6 +74,9 @@ func written(w *pipelinev1.RelationalWrite) string {
 func (t *target) bind(ctx context.Context, conn *pgxpool.Conn, w *pipelinev1.RelationalWrite) (*applier.Table, *relation, []finding, error) {
 	r, err := readRelation(ctx, conn, w.GetSchema(), w.GetTable())
 	if errors.Is(err, errNoRelation) {
+		if f, err := t.hidden(ctx, conn, w.GetSchema(), w.GetTable()); f != nil || err != nil {
+			return nil, nil, found(f), err
+		}
 		create, err := createTable(ctx, conn, w)
 		return nil, nil, []finding{{
 			message: fmt.Sprintf("table %s does not exist in database %s", written(w), t.database),
@@ -114,12 +120,20 @@ func (t *target) bind(ctx context.Context, conn *pgxpool.Conn, w *pipelinev1.Rel
 	native.closes, wrong = r.history(w)
 	findings = append(findings, wrong...)
 	complete := len(findings) == 0
-	findings = append(findings, t.missingGrants(r, w)...)
+	findings = append(findings, t.missingGrants(r, needs(w))...)
 	if !complete {
 		return nil, r, findings, nil
 	}
 	table.Native = native
 	return table, r, findings, nil
+}
+
+// found is a list of what was found, if it was.
+func found(f *finding) []finding {
+	if f == nil {
+		return nil
+	}
+	return []finding{*f}
 }
 
 // notTables are the kinds of relation that rows are not written to, with their names.
@@ -199,11 +213,10 @@ func (r *relation) createIndex(t *applier.Table) string {
 }
 
 // missingGrants lists what the account may not do and has to.
-func (t *target) missingGrants(r *relation, w *pipelinev1.RelationalWrite) []finding {
+func (t *target) missingGrants(r *relation, needed []string) []finding {
 	granted := map[string]bool{
 		"SELECT": r.grants.selects, "INSERT": r.grants.inserts, "UPDATE": r.grants.updates, "DELETE": r.grants.deletes,
 	}
-	needed := needs(w)
 	var missing []string
 	for _, word := range needed {
 		if !granted[word] {
@@ -212,11 +225,7 @@ func (t *target) missingGrants(r *relation, w *pipelinev1.RelationalWrite) []fin
 	}
 	var out []finding
 	if !r.grants.usage {
-		out = append(out, finding{
-			grant:   true,
-			message: fmt.Sprintf("user %s may not use schema %s", t.user, r.schema),
-			fix:     fmt.Sprintf("GRANT USAGE ON SCHEMA %s TO %s;", quote(r.schema), quote(t.user)),
-		})
+		out = append(out, t.mayNotUse(r.schema))
 	}
 	if len(missing) > 0 {
 		out = append(out, finding{

@@ -66,7 +66,7 @@ func (x *txn) Write(ctx context.Context, w *applier.Write) error {
 	if f.Fix == "" {
 		switch f.Code {
 		case stateNoPrivilege:
-			f = f.WithFix(target.grantText(b.relation, b.needs))
+			f = target.denied(ctx, f, b)
 		case stateNoArbiter:
 			f = f.WithFix(b.relation.createIndex(w.Table))
 		}

@@ -20,13 +20,28 @@ import (
 	"slipstream/services/internal/host"
 )
 
+// appliers are the processes that write, with the type of connection each serves.
+var appliers = []struct{ name, serves string }{
+	{"applier-postgres", "postgresql"},
+	{"applier-sqlite", "sqlite"},
+}
+
+// processNames are the services of a line, from its head to its tail.
+func processNames() []string {
+	names := []string{"gateway", "capture", "transformer"}
+	for _, a := range appliers {
+		names = append(names, a.name)
+	}
+	return names
+}
+
 // binaries builds every service once a test run and gives the folder they are in.
 var binaries = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "slipstream-e2e-bin-")
 	if err != nil {
 		return "", err
 	}
-	for _, name := range []string{"capture", "transformer", "applier-postgres", "applier-sqlite", "gateway"} {
+	for _, name := range processNames() {
 		out, err := exec.Command("go", "build", "-o", filepath.Join(dir, name), "slipstream/services/"+name).CombinedOutput()
 		if err != nil {
 			return dir, fmt.Errorf("building %s: %w\n%s", name, err, out)
@@ -62,10 +77,14 @@ func startProcesses(t *testing.T, redisAddr string, env ...string) *processes {
 	}
 	p := &processes{t: t, bin: bin, services: map[string]*service{}, conns: map[string]*grpc.ClientConn{}}
 	address := map[string]string{}
-	for _, name := range []string{"capture", "transformer", "applier-postgres", "applier-sqlite", "gateway"} {
+	for _, name := range processNames() {
 		address[name] = freeAddress(t)
 	}
-	appliers := "postgresql=" + address["applier-postgres"] + ",sqlite=" + address["applier-sqlite"]
+	var served []string
+	for _, a := range appliers {
+		served = append(served, a.serves+"="+address[a.name])
+	}
+	route := strings.Join(served, ",")
 	add := func(name string, args ...string) {
 		log, err := os.Create(filepath.Join(t.TempDir(), name+".log"))
 		if err != nil {
@@ -76,11 +95,12 @@ func startProcesses(t *testing.T, redisAddr string, env ...string) *processes {
 			args: append([]string{"--listen", address[name], "--metrics", "off", "--grace", "10s"}, args...),
 		}
 	}
-	add("applier-postgres")
-	add("applier-sqlite")
-	add("transformer", "--appliers", appliers)
+	for _, a := range appliers {
+		add(a.name)
+	}
+	add("transformer", "--appliers", route)
 	add("capture", "--redis", redisAddr, "--transformer", address["transformer"])
-	add("gateway", "--redis", redisAddr, "--capture", address["capture"], "--transformer", address["transformer"], "--appliers", appliers)
+	add("gateway", "--redis", redisAddr, "--capture", address["capture"], "--transformer", address["transformer"], "--appliers", route)
 	t.Cleanup(p.stop)
 	for name := range p.services {
 		p.start(name)
@@ -148,7 +168,7 @@ func (p *processes) end(name string) {
 
 // stop ends the line from head to tail, so that each part drains into the next.
 func (p *processes) stop() {
-	for _, name := range []string{"gateway", "capture", "transformer", "applier-postgres", "applier-sqlite"} {
+	for _, name := range processNames() {
 		p.end(name)
 	}
 	for _, c := range p.conns {

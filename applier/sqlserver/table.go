@@ -40,7 +40,8 @@ type bound struct {
 func (b *bound) typ(i int) *typeRow { return &b.relation.columns[b.columns[i]].typ }
 
 // Table implements applier.Target.
-func (t *target) Table(ctx context.Context, w *pipelinev1.RelationalWrite) (*applier.Table, error) {
+func (t *target) Table(ctx context.Context, o *pipelinev1.Output) (*applier.Table, error) {
+	w := o.GetRelational()
 	ctx, cancel := t.limited(ctx)
 	defer cancel()
 	conn, err := t.take(ctx)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -283,6 +284,35 @@ func TestDrainWhileTheTargetIsAway(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Fatalf("Run = %v, want nil", err)
 	}
+}
+
+// A batch that waits for the target, for a table that is not there, does not hold up the generation that would mend it.
+func TestDrainWhileABatchWaits(t *testing.T) {
+	l := newLine(t, addr(t))
+	l.create()
+	var mended atomic.Bool
+	l.target.Stuck = func(uint64) *flowv1.Fault {
+		if mended.Load() {
+			return nil
+		}
+		time.Sleep(time.Millisecond) // the pace of a target that is asked again and again
+		return &flowv1.Fault{Class: flowv1.FaultClass_FAULT_CLASS_SCHEMA, Message: "table t does not exist", Stage: "applier"}
+	}
+	one := lane.New(l.config)
+	done := make(chan error, 1)
+	go func() { done <- one.Run(t.Context()) }()
+	l.set("a", "1")
+	eventually(t, "the target's reason shows (G6)", func() bool {
+		return one.Status().Fault.GetMessage() == "table t does not exist"
+	})
+	one.Drain()
+	if err := <-done; err != nil {
+		t.Fatalf("Run = %v, want nil", err)
+	}
+	l.rows(map[string]string{})
+	mended.Store(true)
+	l.run() // as the next generation does: nothing is lost
+	l.rows(map[string]string{"a": "1"})
 }
 
 func TestFiniteStreamEnds(t *testing.T) {

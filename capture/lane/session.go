@@ -33,6 +33,8 @@ const (
 	phasePause = 2 * time.Second
 	// closePatience is how long a stream that is drained may take to end in order.
 	closePatience = 2 * time.Second
+	// drainPatience is how long a lane that drains bears with a target that it waits for.
+	drainPatience = 2 * time.Second
 )
 
 var errDrain = errors.New("the lane drains")
@@ -208,15 +210,41 @@ func (s *session) run() error {
 	<-watched
 	if err == nil || errors.Is(err, errDrain) || (s.l.draining() && s.sender.Err() == nil && s.ctx.Err() == nil) {
 		s.l.become(capturev1.LaneState_LANE_STATE_DRAINING)
-		if _, err := s.sender.Drain(s.ctx); err != nil {
-			return err
-		}
-		return nil
+		return s.settleAll()
 	}
 	if broken := s.sender.Err(); broken != nil {
 		return broken
 	}
 	return err
+}
+
+// settleAll waits until what is under way is settled. A target that the lane waits for may take for ever, and what ends
+// the wait may be the generation that the lane makes room for: then the stream is given up, and the next opening finds in
+// the target how far it came (design D4).
+func (s *session) settleAll() error {
+	ctx, cancel := context.WithCancelCause(s.ctx)
+	defer cancel(nil)
+	drained := make(chan error, 1)
+	go func() {
+		_, err := s.sender.Drain(ctx)
+		drained <- err
+	}()
+	look := time.NewTicker(drainPatience / 10)
+	defer look.Stop()
+	waits := 0
+	for {
+		select {
+		case err := <-drained:
+			return err
+		case <-look.C:
+			if waits++; !s.l.holds() {
+				waits = 0
+			}
+			if waits == 10 {
+				cancel(errDrain)
+			}
+		}
+	}
 }
 
 // pump gathers, reads and sends batch after batch. It returns nil at the end of a finite stream.

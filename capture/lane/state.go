@@ -168,6 +168,13 @@ func (l *Lane) hold(ctx context.Context, f *flowv1.Fault) {
 	}
 }
 
+// holds tells whether the stages below wait for something.
+func (l *Lane) holds() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.held != nil
+}
+
 // become sets the state.
 func (l *Lane) become(state capturev1.LaneState) {
 	l.mu.Lock()

@@ -39,6 +39,8 @@ type Target struct {
 	Reject func(*changev1.Change) string
 	// Fault is waited for before Opened is sent, until it gives nil.
 	Fault func() *flowv1.Fault
+	// Stuck is waited for before a batch commits, until it gives nil.
+	Stuck func(sequence uint64) *flowv1.Fault
 
 	mu      sync.Mutex
 	lanes   map[string]*position
@@ -162,6 +164,15 @@ func (t *Target) batchesOf(ctx context.Context, r *flow.Receiver[*changev1.Batch
 					break
 				}
 				queue = append(queue, x)
+			}
+		}
+		for t.Stuck != nil {
+			f := t.Stuck(d.Batch.Sequence)
+			if err := errors.Join(r.Waiting(&flowv1.Waiting{Fault: f, Attempts: 1}), ctx.Err()); err != nil {
+				return err
+			}
+			if f == nil {
+				break
 			}
 		}
 		if err := t.moment(ctx, BeforeCommit, open.Lane, d.Batch.Sequence); err != nil {

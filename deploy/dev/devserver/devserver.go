@@ -13,9 +13,9 @@
 // whatever way: a small shell, holding the other end of a pipe, sees the end of the process, ends the server and removes
 // its folder. No goroutine runs between two calls, so a leak check in the caller's tests sees none of ours.
 //
-// Start variants (StartRedis, StartPostgres) serve programs and return errors. The variants that take a TB (Redis,
-// Postgres) end the server with the test, and the shared ones (SharedRedis, SharedPostgres) live as long as the test
-// process, so that a package starts a server once.
+// Start variants (StartRedis, StartPostgres, StartMariaDB) serve programs and return errors. The variants that take a TB
+// (Redis, Postgres, MariaDB) end the server with the test, and the shared ones (SharedPostgres, SharedMariaDB …) live as
+// long as the test process, so that a package starts a server once.
 //
 // A server that is not installed is an error which says how to install it: see the script install-servers beside this
 // package. Unix only.
@@ -43,7 +43,7 @@ type TB interface {
 
 // MissingError says that the programs of a server are not installed, and how to install them.
 type MissingError struct {
-	Server string // what is missing: "Redis", "PostgreSQL"
+	Server string // what is missing: "Redis", "PostgreSQL", "MariaDB"
 	Debian string // its package on Debian and Ubuntu
 	Brew   string // its formula in Homebrew
 }

@@ -25,6 +25,9 @@ func appendInteger(dst []byte, t *Type, kind applierv1.ValueKind, text []byte) (
 	}
 	n, ok := parseNumber(text)
 	if !ok {
+		if out, why := appendBoolean(dst, kind, text); t.Truth && why == fits {
+			return out, fits
+		}
 		return dst, notNumber
 	}
 	if !n.whole() {

@@ -35,6 +35,8 @@ type Type struct {
 	Bits uint8
 	// Unsigned integers start at 0.
 	Unsigned bool
+	// Truth says that an Integer stands for truth too, and takes the words of a Boolean as 1 and 0 (MySQL's tinyint(1)).
+	Truth bool
 
 	// Precision is the most digits a Decimal has; 0 means as many as there are.
 	Precision int

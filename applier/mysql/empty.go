@@ -1,0 +1,37 @@
+package mysql
+
+import (
+	"context"
+	"fmt"
+
+	"slipstream/proto/fault"
+	flowv1 "slipstream/proto/slipstream/flow/v1"
+	pipelinev1 "slipstream/proto/slipstream/pipeline/v1"
+)
+
+// Empty says whether the table of an output has no rows.
+func (t *target) Empty(ctx context.Context, w *pipelinev1.RelationalWrite) (empty bool, err error) {
+	ctx, cancel := t.limited(ctx)
+	defer cancel()
+	l, err := t.link(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer l.release()
+	_, r, findings, err := t.bind(ctx, l, w)
+	if err != nil {
+		return false, failed(fmt.Sprintf("reading the catalogue for table %s", written(w)), err)
+	}
+	if r == nil {
+		return false, fault.Errorf(flowv1.FaultClass_FAULT_CLASS_SCHEMA, "%s", findings[0].message).WithFix(findings[0].fix)
+	}
+	rows, err := l.texts(ctx, "SELECT 1 FROM "+r.quoted()+" LIMIT 1")
+	if err != nil {
+		f := failed(fmt.Sprintf("looking for rows in table %s", written(w)), err)
+		if missesGrant(f.Code) {
+			f = f.WithFix(grant([]string{"SELECT"}, r.quoted(), l.server.account))
+		}
+		return false, f
+	}
+	return len(rows) == 0, nil
+}

@@ -1,0 +1,102 @@
+package mysql
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"slipstream/applier"
+	flowv1 "slipstream/proto/slipstream/flow/v1"
+	pipelinev1 "slipstream/proto/slipstream/pipeline/v1"
+)
+
+// Rights are not read from tables of grants, which know nothing of roles and patterns: the server is given a statement to
+// prepare that needs the right and is never run, and says whether it would be denied.
+
+// denies tells whether the account lacks a right that a statement needs.
+func (l *link) denies(ctx context.Context, text string) (bool, error) {
+	err := l.understands(ctx, text)
+	class, code := classOf(err)
+	switch {
+	case err == nil:
+		return false, nil
+	case missesGrant(code):
+		return true, nil
+	case class == flowv1.FaultClass_FAULT_CLASS_SCHEMA:
+		return false, nil // what is wrong with it is not a matter of rights
+	}
+	return false, err
+}
+
+// grant is the statement that gives rights to an account, which the server writes as name@host.
+func grant(rights []string, table, account string) string {
+	name, host := account, "%"
+	if at := strings.LastIndexByte(account, '@'); at >= 0 {
+		name, host = account[:at], account[at+1:]
+	}
+	return fmt.Sprintf("GRANT %s ON %s TO %s@%s;", strings.Join(rights, ", "), table, literal(name), literal(host))
+}
+
+// missingGrants lists what the account may not do and has to.
+func (l *link) missingGrants(ctx context.Context, table *applier.Table, w *pipelinev1.RelationalWrite) ([]finding, error) {
+	b, ok := table.Native.(*bound)
+	if !ok {
+		return nil, nil
+	}
+	at := b.relation.quoted()
+	key, other := "1", ""
+	if len(table.Keys) > 0 {
+		key = strings.Join(b.listed(table.Keys), ", ")
+	}
+	for i := range table.Columns {
+		if !table.Columns[i].Key || other == "" {
+			other = b.names[i]
+		}
+	}
+	nulls := strings.TrimSuffix(strings.Repeat("NULL,", len(b.names)), ",")
+	probes := map[string]string{
+		"SELECT": "SELECT " + key + " FROM " + at,
+		"INSERT": fmt.Sprintf("INSERT INTO %s (%s) VALUES (%s)", at, strings.Join(b.names, ", "), nulls),
+		"UPDATE": fmt.Sprintf("UPDATE %s SET %s = NULL", at, other),
+		"DELETE": "DELETE FROM " + at,
+	}
+	var missing []string
+	for _, right := range needs(w) {
+		denied, err := l.denies(ctx, probes[right]+map[bool]string{true: " WHERE FALSE"}[right != "INSERT"])
+		if err != nil {
+			return nil, err
+		}
+		if denied {
+			missing = append(missing, right)
+		}
+	}
+	if len(missing) == 0 {
+		return nil, nil
+	}
+	return []finding{{
+		message: fmt.Sprintf("user %s has no %s on table %s", b.server.account, strings.Join(missing, ", "), b.relation.label()),
+		fix:     grant(needs(w), at, b.server.account),
+	}}, nil
+}
+
+// mayCreate tells whether the account may create a table.
+func (l *link) mayCreate(ctx context.Context, table string) (bool, error) {
+	denied, err := l.denies(ctx, "CREATE TABLE IF NOT EXISTS "+table+" (a int)")
+	return !denied, err
+}
+
+// mayUse tells whether the account has some rights on a table of ours.
+func (l *link) mayUse(ctx context.Context, table, column string, rights ...string) (bool, error) {
+	probes := map[string]string{
+		"SELECT": "SELECT " + column + " FROM " + table + " WHERE FALSE",
+		"INSERT": "INSERT INTO " + table + " (" + column + ") VALUES (NULL)",
+		"UPDATE": "UPDATE " + table + " SET " + column + " = NULL WHERE FALSE",
+		"DELETE": "DELETE FROM " + table + " WHERE FALSE",
+	}
+	for _, right := range rights {
+		if denied, err := l.denies(ctx, probes[right]); denied || err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}

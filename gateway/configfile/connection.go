@@ -28,7 +28,7 @@ const (
 // targets. The others may stand in a config.yaml; a job that writes to one of them is refused.
 var (
 	types      = []string{PostgreSQL, SQLite, Redis, MySQL, MariaDB, SQLServer, Oracle, DB2, Cassandra}
-	available  = []string{PostgreSQL, SQLite, SQLServer, Redis}
+	available  = []string{PostgreSQL, SQLite, MySQL, MariaDB, SQLServer, Redis}
 	relational = []string{PostgreSQL, SQLite, MySQL, MariaDB, SQLServer, Oracle, DB2}
 )
 
@@ -129,7 +129,9 @@ var tlsHints = map[string]string{
 	"sslmode": "write it below query_args:", "sslrootcert": "write it below query_args:",
 	"sslcert": "write it below query_args:", "sslkey": "write it below query_args:",
 	"ssl_ca": "write it below connect_args:", "ssl_cert": "write it below connect_args:",
-	"ssl_key": "write it below connect_args:", "service_name": "write it below query_args:",
+	"ssl_key": "write it below connect_args:", "ssl_key_password": "write it below connect_args:",
+	"ssl_verify_cert": "write it below connect_args:", "ssl_verify_identity": "write it below connect_args:",
+	"ssl_disabled": "write it below connect_args:", "service_name": "write it below query_args:",
 	"hosts": "write host: with one name",
 }
 

@@ -24,6 +24,7 @@ import (
 var appliers = []struct{ name, serves string }{
 	{"applier-postgres", "postgresql"},
 	{"applier-sqlite", "sqlite"},
+	{"applier-mysql", "mysql"},
 }
 
 // processNames are the services of a line, from its head to its tail.

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc"
 
 	target "slipstream/applier"
+	"slipstream/applier/mysql"
 	"slipstream/applier/postgres"
 	"slipstream/applier/sqlite"
 	"slipstream/applier/sqlserver"
@@ -49,7 +50,7 @@ func assemble(ctx context.Context, p *host.Process, o Options, rdb *redis.Client
 	if l.peers.Appliers, err = host.DialAppliers(o.Appliers); err != nil {
 		return l, err
 	}
-	for _, d := range []target.Dialect{sqlite.Dialect{DataDir: o.Dir}, postgres.Dialect{}, sqlserver.Dialect{}} {
+	for _, d := range []target.Dialect{sqlite.Dialect{DataDir: o.Dir}, postgres.Dialect{}, mysql.Dialect{}, sqlserver.Dialect{}} {
 		if _, elsewhere := l.peers.Appliers[d.Name()]; elsewhere {
 			continue
 		}
@@ -59,7 +60,7 @@ func assemble(ctx context.Context, p *host.Process, o Options, rdb *redis.Client
 		if err != nil {
 			return l, err
 		}
-		l.peers.Appliers[d.Name()] = conn
+		l.peers.Appliers.Add(d.Name(), conn)
 	}
 	if l.peers.Transformer, err = l.add(ctx, p.Part("transformer"), func(q *host.Process) (host.Service, error) {
 		return host.Idle, transformer.Register(q, l.peers.Appliers)

@@ -36,11 +36,16 @@ func DialAppliers(list string) (Appliers, error) {
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("--appliers: %w", err), all.Close())
 		}
-		for _, k := range append([]string{kind}, served[kind]...) {
-			all[k] = conn
-		}
+		all.Add(kind, conn)
 	}
 	return all, nil
+}
+
+// Add makes a client the one for a connection type, and for those that its applier serves beside.
+func (a Appliers) Add(kind string, conn *grpc.ClientConn) {
+	for _, k := range append([]string{kind}, served[kind]...) {
+		a[k] = conn
+	}
 }
 
 // Types are the connection types that have an applier, sorted.

@@ -22,8 +22,8 @@ const sampleJob = compile.JobsFolder + "/sample.yaml"
 
 // The database types of spec 7, those with a template first.
 var (
-	scaffolded = []string{"postgresql", "sqlite", "sqlserver"}
-	promised   = []string{"mysql", "oracle", "redis", "cassandra", "mariadb", "db2"}
+	scaffolded = []string{"postgresql", "sqlite", "mysql", "mariadb", "sqlserver"}
+	promised   = []string{"oracle", "redis", "cassandra", "db2"}
 )
 
 func (a *app) scaffold() *cobra.Command {

@@ -57,6 +57,8 @@ type Harness struct {
 	NULInText bool
 	// AnySize says that the database does not keep to the sizes that column types declare.
 	AnySize bool
+	// Instants32 says that the type with a zone counts seconds in 32 bits, from 1970 to 2038.
+	Instants32 bool
 	// Own are column types that have no place in Types.
 	Own []OwnType
 	// Small opens a database that has room for some hundred KiB until free is called.

@@ -318,6 +318,10 @@ func zonedTypeCase(t *testing.T, f *fixture) {
 		Refuses: []any{"2030-02-30T00:00:00Z", "2030-02-01T10:30:45+99:00", "soon"},
 	}
 	for _, e := range epochs {
+		if f.Instants32 && (e.Want < "1970-01-01 00:00:01" || e.Want >= "2038-01-19 03:14:08") {
+			own.Server = append(own.Server, e.Value)
+			continue
+		}
 		own.Takes = append(own.Takes, Taken{e.Value, e.Want + "+00:00"})
 	}
 	f.typed(t, own)

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"slipstream/proto/fault"
-	flowv1 "slipstream/proto/slipstream/flow/v1"
 	pipelinev1 "slipstream/proto/slipstream/pipeline/v1"
 )
 
@@ -23,7 +21,7 @@ func (t *target) Empty(ctx context.Context, w *pipelinev1.RelationalWrite) (empt
 		return false, failed(fmt.Sprintf("reading the catalogue for table %s", written(w)), err)
 	}
 	if r == nil {
-		return false, fault.Errorf(flowv1.FaultClass_FAULT_CLASS_SCHEMA, "%s", findings[0].message).WithFix(findings[0].fix)
+		return false, findings[0].fault()
 	}
 	rows, err := l.texts(ctx, "SELECT 1 FROM "+r.quoted()+" LIMIT 1")
 	if err != nil {

@@ -178,7 +178,9 @@ func (d *database) account(t testing.TB, name string, grants ...string) func(*pi
 	t.Helper()
 	name = name + "_" + strings.ToLower(d.name[len(d.name)-6:])
 	d.exec(t, fmt.Sprintf("CREATE USER '%s'@'%%' IDENTIFIED BY 'open sesame'", name))
-	t.Cleanup(func() { _, _ = d.admin.ExecContext(context.WithoutCancel(t.Context()), fmt.Sprintf("DROP USER '%s'@'%%'", name)) })
+	t.Cleanup(func() {
+		_, _ = d.admin.ExecContext(context.WithoutCancel(t.Context()), fmt.Sprintf("DROP USER '%s'@'%%'", name))
+	})
 	d.exec(t, fmt.Sprintf("GRANT USAGE ON *.* TO '%s'@'%%'", name))
 	for _, g := range grants {
 		d.exec(t, fmt.Sprintf("GRANT %s TO '%s'@'%%'", g, name))

@@ -19,6 +19,7 @@ type finding struct {
 	path    string // of the column in the job's file; empty: the output as a whole
 	message string
 	fix     string
+	denied  bool // the account lacks a right
 }
 
 // bound is what this dialect keeps with a table (applier.Table.Native).
@@ -47,9 +48,18 @@ func (t *target) Table(ctx context.Context, w *pipelinev1.RelationalWrite) (*app
 		return nil, failed(fmt.Sprintf("reading the catalogue for table %s", written(w)), err)
 	}
 	if len(findings) > 0 {
-		return nil, fault.Errorf(flowv1.FaultClass_FAULT_CLASS_SCHEMA, "%s", findings[0].message).WithFix(findings[0].fix)
+		return nil, findings[0].fault()
 	}
 	return table, nil
+}
+
+// fault is the finding at run time.
+func (f finding) fault() *fault.Error {
+	class := flowv1.FaultClass_FAULT_CLASS_SCHEMA
+	if f.denied {
+		class = flowv1.FaultClass_FAULT_CLASS_PERMISSION
+	}
+	return fault.Errorf(class, "%s", f.message).WithFix(f.fix)
 }
 
 // written is the table's name as the job writes it.
@@ -118,6 +128,7 @@ func (t *target) missing(ctx context.Context, l *link, w *pipelinev1.RelationalW
 		return finding{
 			message: fmt.Sprintf("user %s has no right on table %s, if there is one", l.server.account, written(w)),
 			fix:     grant(needs(w), t.qualified(w.GetSchema(), w.GetTable()), l.server.account),
+			denied:  true,
 		}, nil
 	}
 	create, err := t.createTable(ctx, l, w)

@@ -8,7 +8,8 @@ import (
 )
 
 // Empty says whether the table of an output has no rows.
-func (t *target) Empty(ctx context.Context, w *pipelinev1.RelationalWrite) (empty bool, err error) {
+func (t *target) Empty(ctx context.Context, o *pipelinev1.Output) (empty bool, err error) {
+	w := o.GetRelational()
 	ctx, cancel := t.limited(ctx)
 	defer cancel()
 	l, err := t.link(ctx)

@@ -17,10 +17,11 @@ type speller struct {
 	typ     value.Type
 	length  int      // of a padded column
 	members []string // of an enum or set
+	checked bool     // a shape that is none is an error of the function, not NULL
 }
 
-func (c *column) speller(typ value.Type) speller {
-	s := speller{form: c.formOf(), typ: typ}
+func (c *column) speller(typ value.Type, on *server) speller {
+	s := speller{form: c.formOf(), typ: typ, checked: !on.maria}
 	switch s.form {
 	case asPadded:
 		s.length = c.characters
@@ -72,7 +73,12 @@ func (s *speller) append(dst, text []byte) ([]byte, error) {
 		if first := bytes.TrimLeft(text, " \t\r\n"); len(first) > 0 && first[0] == '{' {
 			function = "ST_GeomFromGeoJSON("
 		}
-		return append(appendQuoted(append(dst, function...), text), ')'), nil
+		if s.checked {
+			return append(appendQuoted(append(dst, function...), text), ')'), nil
+		}
+		// The text itself, which is no shape, in place of NULL.
+		dst = append(appendQuoted(append(append(dst, "COALESCE("...), function...), text), "), "...)
+		return append(appendQuoted(dst, text), ')'), nil
 	}
 	return appendQuoted(dst, text), nil
 }

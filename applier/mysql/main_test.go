@@ -218,7 +218,7 @@ func jobs(outputs ...*pipelinev1.RelationalWrite) (list []*pipelinev1.Job) {
 // bind binds an output.
 func bind(t testing.TB, target applier.Target, w *pipelinev1.RelationalWrite) *applier.Table {
 	t.Helper()
-	table, err := target.Table(t.Context(), w)
+	table, err := target.Table(t.Context(), &pipelinev1.Output{Writer: &pipelinev1.Output_Relational{Relational: w}})
 	if err != nil {
 		t.Fatalf("binding %s: %v", w.Table, err)
 	}

@@ -35,7 +35,8 @@ type bound struct {
 }
 
 // Table implements applier.Target.
-func (t *target) Table(ctx context.Context, w *pipelinev1.RelationalWrite) (*applier.Table, error) {
+func (t *target) Table(ctx context.Context, o *pipelinev1.Output) (*applier.Table, error) {
+	w := o.GetRelational()
 	ctx, cancel := t.limited(ctx)
 	defer cancel()
 	l, err := t.link(ctx)
@@ -98,7 +99,7 @@ func (t *target) bind(ctx context.Context, l *link, w *pipelinev1.RelationalWrit
 		table.Columns = append(table.Columns, applier.TableColumn{Name: col.name, Type: typ, Key: c.GetKey()})
 		b.columns = append(b.columns, at)
 		b.names = append(b.names, quote(col.name))
-		b.spellers = append(b.spellers, col.speller(typ))
+		b.spellers = append(b.spellers, col.speller(typ, l.server))
 		if c.GetKey() {
 			table.Keys = append(table.Keys, i)
 			if c.GetParent() {

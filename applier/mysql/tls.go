@@ -69,13 +69,13 @@ func (o tlsOptions) apply(config *driver.Config, host string) error {
 	}
 	t := &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12}
 	if o.ca != "" {
-		text, err := os.ReadFile(o.ca)
+		text, err := pemOf(o.ca)
 		if err != nil {
 			return fmt.Errorf("opening ssl_ca: %w", err)
 		}
 		t.RootCAs = x509.NewCertPool()
 		if !t.RootCAs.AppendCertsFromPEM(text) {
-			return fmt.Errorf("ssl_ca %s holds no certificate in PEM form", o.ca)
+			return errors.New("ssl_ca holds no certificate in PEM form")
 		}
 	}
 	if o.cert != "" {
@@ -97,11 +97,11 @@ func (o tlsOptions) apply(config *driver.Config, host string) error {
 }
 
 func (o tlsOptions) pair() (tls.Certificate, error) {
-	cert, err := os.ReadFile(o.cert)
+	cert, err := pemOf(o.cert)
 	if err != nil {
 		return tls.Certificate{}, fmt.Errorf("opening ssl_cert: %w", err)
 	}
-	key, err := os.ReadFile(o.key)
+	key, err := pemOf(o.key)
 	if err != nil {
 		return tls.Certificate{}, fmt.Errorf("opening ssl_key: %w", err)
 	}
@@ -113,6 +113,14 @@ func (o tlsOptions) pair() (tls.Certificate, error) {
 		return tls.Certificate{}, fmt.Errorf("reading ssl_cert and ssl_key: %w", err)
 	}
 	return pair, nil
+}
+
+// pemOf returns what an attribute holds: a path, or the text itself where it came from a secret reference.
+func pemOf(value string) ([]byte, error) {
+	if strings.Contains(value, "-----BEGIN ") {
+		return []byte(value), nil
+	}
+	return os.ReadFile(value)
 }
 
 // verifyChain verifies the server's certificate, but not its name.

@@ -10,6 +10,7 @@ import (
 func (c *column) valueType() value.Type {
 	t := value.Type{Name: c.shown, Column: c.name}
 	t.Rules.NUL = value.NULKeep // texts hold NUL characters here
+	t.Loose = c.looseOf()
 	if c.document {
 		t.Kind, t.Name = value.JSON, "json"
 		return t

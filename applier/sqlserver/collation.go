@@ -3,7 +3,6 @@ package sqlserver
 import (
 	"bytes"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/text/encoding"
@@ -12,7 +11,6 @@ import (
 	"golang.org/x/text/encoding/korean"
 	"golang.org/x/text/encoding/simplifiedchinese"
 	"golang.org/x/text/encoding/traditionalchinese"
-	"golang.org/x/text/unicode/norm"
 )
 
 // utf8CodePage is the code page of collations whose name ends in _UTF8.
@@ -72,49 +70,6 @@ func isBinary(collation string) bool {
 
 // looseBlanks maps texts that differ in trailing blanks to one.
 func looseBlanks(dst, text []byte) []byte { return append(dst, bytes.TrimRight(text, " ")...) }
-
-// looseText maps texts that any collation may take for equal to one: it forgets case, accents, width, kana, what is
-// invisible, and trailing blanks. It forgets more than most collations do, which only costs speed.
-func looseText(dst, text []byte) []byte {
-	text = bytes.TrimRight(text, " ")
-	start := len(dst)
-	for _, c := range text {
-		if c >= utf8.RuneSelf {
-			return looseUnicode(dst[:start], text)
-		}
-		if c >= 'A' && c <= 'Z' {
-			c |= 0x20
-		}
-		if c >= ' ' {
-			dst = append(dst, c)
-		}
-	}
-	return dst
-}
-
-// apart are letters that compare like others and are no composition of them.
-var apart = map[rune]string{
-	'ß': "ss", 'ẞ': "ss", 'æ': "ae", 'œ': "oe", 'ø': "o", 'đ': "d", 'ð': "d", 'þ': "th", 'ł': "l", 'ħ': "h", 'ı': "i", 'ĸ': "k", 'ŋ': "n",
-	'ŧ': "t", 'ſ': "s", 'ς': "σ",
-}
-
-func looseUnicode(dst, text []byte) []byte {
-	for _, r := range string(norm.NFKD.Bytes(text)) {
-		switch {
-		case unicode.Is(unicode.Mn, r), unicode.Is(unicode.Cf, r), unicode.Is(unicode.Cc, r):
-			continue // no weight of its own
-		case r >= 'ァ' && r <= 'ヶ':
-			r -= 'ァ' - 'ぁ' // katakana as hiragana
-		}
-		r = unicode.ToLower(unicode.ToUpper(r))
-		if other, ok := apart[r]; ok {
-			dst = append(dst, other...)
-			continue
-		}
-		dst = utf8.AppendRune(dst, r)
-	}
-	return dst
-}
 
 // looseBytes maps bytes that differ in zeros at the end to one.
 func looseBytes(dst, text []byte) []byte { return append(dst, bytes.TrimRight(text, "\x00")...) }

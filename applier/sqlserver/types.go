@@ -105,7 +105,7 @@ func (r typeRow) looseText() func(dst, text []byte) []byte {
 	if isBinary(r.collation) {
 		return looseBlanks
 	}
-	return looseText
+	return value.LooseText
 }
 
 // shown is the type as users write it.

@@ -67,9 +67,8 @@ func TestFixes(t *testing.T) {
 			t.Errorf("ORA-%05d: %q", n, f.Fix)
 		}
 	}
-	quoted := *target
-	quoted.user = `"app"`
-	if quoted.account() != `"app"` {
-		t.Error(quoted.account())
+	target.user = `"app"`
+	if target.account() != `"app"` {
+		t.Error(target.account())
 	}
 }

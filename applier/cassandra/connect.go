@@ -126,7 +126,7 @@ func (o *options) cluster() *gocql.ClusterConfig {
 	// What is run again is written with the same timestamp, so it may be.
 	c.RetryPolicy = &gocql.SimpleRetryPolicy{NumRetries: 2}
 	c.Metadata.CacheMode = gocql.KeyspaceOnly // for the replicas of a partition; tables are read when they are asked for
-	var fallback gocql.HostSelectionPolicy = gocql.RoundRobinHostPolicy()
+	fallback := gocql.RoundRobinHostPolicy()
 	if o.localDC != "" {
 		fallback = gocql.DCAwareRoundRobinPolicy(o.localDC)
 	}

@@ -23,8 +23,17 @@ type unit struct {
 // The units of CQL (longest names first) and of ISO 8601, before and behind its T.
 var (
 	cqlUnits = []unit{
-		{"mo", span{months: 1}}, {"ms", span{nanos: 1e6}}, {"us", span{nanos: 1e3}}, {"µs", span{nanos: 1e3}}, {"ns", span{nanos: 1}},
-		{"y", span{months: 12}}, {"w", span{days: 7}}, {"d", span{days: 1}}, {"h", span{nanos: 3600e9}}, {"m", span{nanos: 60e9}}, {"s", span{nanos: 1e9}},
+		{"mo", span{months: 1}},
+		{"ms", span{nanos: 1e6}},
+		{"us", span{nanos: 1e3}},
+		{"µs", span{nanos: 1e3}},
+		{"ns", span{nanos: 1}},
+		{"y", span{months: 12}},
+		{"w", span{days: 7}},
+		{"d", span{days: 1}},
+		{"h", span{nanos: 3600e9}},
+		{"m", span{nanos: 60e9}},
+		{"s", span{nanos: 1e9}},
 	}
 	dateUnits  = []unit{{"y", span{months: 12}}, {"m", span{months: 1}}, {"w", span{days: 7}}, {"d", span{days: 1}}}
 	clockUnits = []unit{{"h", span{nanos: 3600e9}}, {"m", span{nanos: 60e9}}, {"s", span{nanos: 1e9}}}

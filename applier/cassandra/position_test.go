@@ -114,8 +114,10 @@ func TestPositionFaults(t *testing.T) {
 		fix     string
 	}{
 		"another source": {func(c *standin, _ *target) { c.row = other }, flowv1.FaultClass_FAULT_CLASS_SCHEMA, `DELETE FROM "ops"."slipstream_position" WHERE`},
-		"no keyspace named": {func(_ *standin, t *target) { t.position = newPositionTable("", "") }, flowv1.FaultClass_FAULT_CLASS_SCHEMA,
-			"write database: <keyspace> in connections.cass"},
+		"no keyspace named": {
+			func(_ *standin, t *target) { t.position = newPositionTable("", "") }, flowv1.FaultClass_FAULT_CLASS_SCHEMA,
+			"write database: <keyspace> in connections.cass",
+		},
 		"keyspace missing": {func(c *standin, t *target) {
 			t.position = newPositionTable("elsewhere.pos", "")
 			c.asks = func(q cql) error { return when(q.text == t.position.read, said(codeInvalid)) }

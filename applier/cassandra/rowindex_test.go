@@ -22,8 +22,7 @@ func TestRowIndex(t *testing.T) {
 		l.c.data[fmt.Sprintf(`SELECT "row_key" FROM "ops"."slipstream_row_owner" WHERE %s AND "redis_key" = '%s'`, output, key)] = found
 	}
 	row := func(key, owner string) {
-		l.c.data[fmt.Sprintf(`SELECT "redis_key", "last_ms", "last_seq" FROM "ops"."slipstream_row" WHERE %s AND "row_key" = '%s'`, output, key)] =
-			[][]wire{{wire(owner), bigint(5), bigint(1)}}
+		l.c.data[fmt.Sprintf(`SELECT "redis_key", "last_ms", "last_seq" FROM "ops"."slipstream_row" WHERE %s AND "row_key" = '%s'`, output, key)] = [][]wire{{wire(owner), bigint(5), bigint(1)}}
 	}
 	owner("pump:1", "old", "stale")
 	row("old", "pump:1")
@@ -68,8 +67,7 @@ func TestRowIndex(t *testing.T) {
 // TestImages: the newest image of an owner counts.
 func TestImages(t *testing.T) {
 	l := openLine(t)
-	l.c.data[`SELECT "last_ms", "last_seq", "before" FROM "ops"."slipstream_row_owner" WHERE "pipeline" = 'p' AND "job" = 'j' AND "connection" = 'cass' AND "output" = 'o' AND "redis_key" = 'k'`] =
-		[][]wire{{bigint(2), bigint(0), wire("two")}, {bigint(3), bigint(0), nil}, {bigint(1), bigint(7), wire("one")}}
+	l.c.data[`SELECT "last_ms", "last_seq", "before" FROM "ops"."slipstream_row_owner" WHERE "pipeline" = 'p' AND "job" = 'j' AND "connection" = 'cass' AND "output" = 'o' AND "redis_key" = 'k'`] = [][]wire{{bigint(2), bigint(0), wire("two")}, {bigint(3), bigint(0), nil}, {bigint(1), bigint(7), wire("one")}}
 	images, err := l.s.Images(t.Context(), "o", [][]byte{[]byte("none"), []byte("k")})
 	l.ok(err)
 	if len(images) != 2 || images[0] != nil || string(images[1]) != "two" {

@@ -48,8 +48,12 @@ func newStandin() *standin {
 			{"no", "int", "partition_key", "0"}, {"sku", "text", "clustering", "0"}, {"qty", "int", "regular", "-1"}, {"note", "text", "regular", "-1"},
 		},
 		"ops.reading": {
-			{"Site", "text", "partition_key", "1"}, {"year", "int", "partition_key", "0"}, {"at", "timestamp", "clustering", "0"},
-			{"head", "text", "static", "-1"}, {"v", "list<int>", "regular", "-1"}, {"odd", "'org.x.Odd'", "regular", "-1"},
+			{"Site", "text", "partition_key", "1"},
+			{"year", "int", "partition_key", "0"},
+			{"at", "timestamp", "clustering", "0"},
+			{"head", "text", "static", "-1"},
+			{"v", "list<int>", "regular", "-1"},
+			{"odd", "'org.x.Odd'", "regular", "-1"},
 		},
 		"ops.hits": {{"id", "text", "partition_key", "0"}, {"n", "counter", "regular", "-1"}},
 	}, views: map[string]bool{}, data: map[string][][]wire{}}

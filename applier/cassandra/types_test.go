@@ -24,7 +24,8 @@ var userTypes = map[string]userType{
 func driverType(text string) gocql.TypeInfo {
 	if text == "address" {
 		return gocql.UDTTypeInfo{Name: "address", Elements: []gocql.UDTField{
-			{Name: "street", Type: driverType("text")}, {Name: "zip", Type: driverType("int")},
+			{Name: "street", Type: driverType("text")},
+			{Name: "zip", Type: driverType("int")},
 			{Name: "Geo", Type: driverType("tuple<double, double>")},
 		}}
 	}
@@ -182,22 +183,38 @@ func frozenEnd(declared string) string {
 func TestDecodeGivesBackTheText(t *testing.T) {
 	for _, c := range [][3]string{
 		{"text", "a|b", "a|b"},
-		{"tinyint", "-5", "-5"}, {"smallint", "300", "300"}, {"int", "-70000", "-70000"}, {"bigint", "5000000000", "5000000000"},
+		{"tinyint", "-5", "-5"},
+		{"smallint", "300", "300"},
+		{"int", "-70000", "-70000"},
+		{"bigint", "5000000000", "5000000000"},
 		{"varint", "-170141183460469231731687303715884105729", "-170141183460469231731687303715884105729"},
-		{"decimal", "-0.05", "-0.05"}, {"decimal", "12.50", "12.5"}, {"decimal", "1e3", "1000"}, {"decimal", "0", "0"},
-		{"float", "0.1", "0.1"}, {"double", "-Infinity", "-Infinity"}, {"double", "NaN", "NaN"},
-		{"boolean", "off", "0"}, {"date", "0001-01-01", "0001-01-01"}, {"date", "9999-12-31", "9999-12-31"},
-		{"time", "23:59:59.999999999", "23:59:59.999999999"}, {"time", "00:00", "00:00:00"},
+		{"decimal", "-0.05", "-0.05"},
+		{"decimal", "12.50", "12.5"},
+		{"decimal", "1e3", "1000"},
+		{"decimal", "0", "0"},
+		{"float", "0.1", "0.1"},
+		{"double", "-Infinity", "-Infinity"},
+		{"double", "NaN", "NaN"},
+		{"boolean", "off", "0"},
+		{"date", "0001-01-01", "0001-01-01"},
+		{"date", "9999-12-31", "9999-12-31"},
+		{"time", "23:59:59.999999999", "23:59:59.999999999"},
+		{"time", "00:00", "00:00:00"},
 		{"timestamp", "2030-02-01T10:30:45.1Z", "2030-02-01 10:30:45.1+00:00"},
 		{"timestamp", "1950-02-01T10:30:45.001Z", "1950-02-01 10:30:45.001+00:00"},
 		{"uuid", "a0eebc999c0b4ef8bb6d6bb9bd380a11", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"},
-		{"inet", "/::ffff:1.2.3.4", "1.2.3.4"}, {"duration", "-1mo2d", "-1mo2d"}, {"duration", "0s", "0s"},
-		{"list<int>", "[1, 2]", "[1,2]"}, {"set<text>", "[]", "[]"}, {"map<int, boolean>", `{"1": true}`, `{"1":true}`},
+		{"inet", "/::ffff:1.2.3.4", "1.2.3.4"},
+		{"duration", "-1mo2d", "-1mo2d"},
+		{"duration", "0s", "0s"},
+		{"list<int>", "[1, 2]", "[1,2]"},
+		{"set<text>", "[]", "[]"},
+		{"map<int, boolean>", `{"1": true}`, `{"1":true}`},
 		{"frozen<map<text, frozen<list<decimal>>>>", `{"a":[1.5]}`, `{"a":[1.5]}`},
 		{"tuple<int, text>", `[null, "x"]`, `[null,"x"]`},
 		{"address", `{"zip": 5}`, `{"Geo":null,"street":null,"zip":5}`},
 		{`"My Type"`, `{"a": [1]}`, `{"a":[1]}`},
-		{"vector<int, 2>", "[1, 2]", "[1,2]"}, {"vector<text, 2>", `["", "x"]`, `["","x"]`},
+		{"vector<int, 2>", "[1, 2]", "[1,2]"},
+		{"vector<text, 2>", `["", "x"]`, `["","x"]`},
 		{"vector<frozen<vector<float, 2>>, 2>", "[[1,2],[3,4]]", "[[1,2],[3,4]]"},
 	} {
 		b, why := convert(t, c[0], str, c[1])

@@ -37,14 +37,23 @@ func (t *target) checkAll(ctx context.Context, conn querier, jobs []*pipelinev1.
 	if err := t.checkServer(ctx, conn, response); err != nil {
 		return err
 	}
-	own := ownTable{t.position.schema, t.position.name, positionColumns, []string{"SELECT", "INSERT", "UPDATE"}, "a position table", "applier.position_table",
-		t.positionDDL(), t.positionGrant(), []string{t.position.create}}
+	own := ownTable{
+		t.position.schema, t.position.name, positionColumns,
+		[]string{"SELECT", "INSERT", "UPDATE"},
+		"a position table", "applier.position_table",
+		t.positionDDL(), t.positionGrant(),
+		[]string{t.position.create},
+	}
 	if err := t.checkOwn(ctx, conn, response, own); err != nil {
 		return err
 	}
 	if keepsIndex(jobs, t.name) {
-		own := ownTable{t.rows.schema, t.rows.name, indexColumns, []string{"SELECT", "INSERT", "UPDATE", "DELETE"}, "a row index", "applier.row_table",
-			t.rowDDL(), t.rowGrant(), t.rows.create}
+		own := ownTable{
+			t.rows.schema, t.rows.name, indexColumns,
+			[]string{"SELECT", "INSERT", "UPDATE", "DELETE"},
+			"a row index", "applier.row_table",
+			t.rowDDL(), t.rowGrant(), t.rows.create,
+		}
 		if err := t.checkOwn(ctx, conn, response, own); err != nil {
 			return err
 		}

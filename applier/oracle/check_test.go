@@ -109,7 +109,7 @@ func TestCheckFine(t *testing.T) {
 		t.Errorf("%v", p)
 	}
 	wantSent(t, s, `CREATE TABLE "FRESH" ("ID" VARCHAR2(400 CHAR) NOT NULL, PRIMARY KEY ("ID"))`)
-	if empty, err := target.Empty(t.Context(), w); err != nil || !empty {
+	if empty, err := target.Empty(t.Context(), jobOf(w).Outputs[0]); err != nil || !empty {
 		t.Errorf("%v %v", empty, err)
 	}
 }

@@ -87,6 +87,7 @@ func disconnect(t testing.TB, admin *sql.DB, name string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer func() { _ = rows.Close() }()
 	var kills []string
 	for rows.Next() {
 		var sid, serial string
@@ -94,9 +95,6 @@ func disconnect(t testing.TB, admin *sql.DB, name string) {
 			t.Fatal(err)
 		}
 		kills = append(kills, fmt.Sprintf("ALTER SYSTEM KILL SESSION '%s,%s' IMMEDIATE", sid, serial))
-	}
-	if err := rows.Close(); err != nil {
-		t.Fatal(err)
 	}
 	if err := rows.Err(); err != nil {
 		t.Fatal(err)

@@ -33,6 +33,6 @@ func (t *target) isEmpty(ctx context.Context, w *pipelinev1.RelationalWrite) (bo
 }
 
 // Empty implements applier.Target.
-func (t *target) Empty(ctx context.Context, w *pipelinev1.RelationalWrite) (bool, error) {
-	return t.isEmpty(ctx, w)
+func (t *target) Empty(ctx context.Context, o *pipelinev1.Output) (bool, error) {
+	return t.isEmpty(ctx, o.GetRelational())
 }

@@ -118,8 +118,10 @@ func TestPositionFaults(t *testing.T) {
 				return errors.Join(when(`SELECT "SOURCE"`, ora(oraNoTable))(text), when("CREATE TABLE", ora(oraNoPrivilege))(text))
 			}
 		}, flowv1.FaultClass_FAULT_CLASS_PERMISSION, `CREATE TABLE "APP"."SLIPSTREAM_POSITION" (`},
-		"may not update": {func(s *standin) { s.fails = when("INSERT INTO", ora(oraNoPrivilege)) }, flowv1.FaultClass_FAULT_CLASS_PERMISSION,
-			`GRANT SELECT, INSERT, UPDATE ON "SLIPSTREAM_POSITION" TO "APP";`},
+		"may not update": {
+			func(s *standin) { s.fails = when("INSERT INTO", ora(oraNoPrivilege)) }, flowv1.FaultClass_FAULT_CLASS_PERMISSION,
+			`GRANT SELECT, INSERT, UPDATE ON "SLIPSTREAM_POSITION" TO "APP";`,
+		},
 		"not one of ours": {func(s *standin) { s.fails = when(`SELECT "SOURCE"`, ora(oraNoColumn)) }, flowv1.FaultClass_FAULT_CLASS_SCHEMA, "applier.position_table"},
 		"somebody hangs":  {func(s *standin) { s.fails = when(`SELECT "SOURCE"`, ora(oraWaited)) }, flowv1.FaultClass_FAULT_CLASS_CONFLICT, "MAX_IDLE_BLOCKER_TIME"},
 		"wrong password":  {func(s *standin) { s.fails = when("connect", ora(oraWrongPassword)) }, flowv1.FaultClass_FAULT_CLASS_PERMISSION, `ALTER USER "APP" IDENTIFIED BY`},

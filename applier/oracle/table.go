@@ -230,6 +230,6 @@ func (r *relation) columnNames() string {
 }
 
 // Table implements applier.Target.
-func (t *target) Table(ctx context.Context, w *pipelinev1.RelationalWrite) (*applier.Table, error) {
-	return t.bindTable(ctx, w)
+func (t *target) Table(ctx context.Context, o *pipelinev1.Output) (*applier.Table, error) {
+	return t.bindTable(ctx, o.GetRelational())
 }

@@ -143,7 +143,8 @@ var ownTypes = []applytest.OwnType{
 	},
 	{
 		Declared: "json", Takes: []applytest.Taken{
-			{Value: `{"n": 12345678901234567890.125}`, Want: `{"n": 12345678901234567890.125}`}, {Value: "words", Want: `"words"`},
+			{Value: `{"n": 12345678901234567890.125}`, Want: `{"n": 12345678901234567890.125}`},
+			{Value: "words", Want: `"words"`},
 			{Value: applytest.Document(`["a\u0000"]`), Want: `["a\u0000"]`},
 		},
 		Refuses: []any{`["\ud800"]`},

@@ -68,10 +68,12 @@ SELECT @p1, @p2, @p3, @p4, @p5, @p6, @p7, 1, @p8
 WHERE NOT EXISTS (SELECT 1 FROM ` + p.quoted + ` WITH (UPDLOCK, HOLDLOCK) WHERE ` + isLane + `)`, laneDecl + `, @p8 nvarchar(4000)`}
 	p.read = sqlText{`SELECT [source], [epoch], [last_id], [last_side_id], [incarnation], [state] FROM ` + p.quoted + `
 WHERE ` + isLane + ` AND @p1 IS NOT NULL`, laneDecl}
-	p.move = sqlText{`UPDATE ` + p.quoted + ` SET [last_id] = @p11, [last_side_id] = @p12,
+	p.move = sqlText{
+		`UPDATE ` + p.quoted + ` SET [last_id] = @p11, [last_side_id] = @p12,
   [incarnation] = COALESCE(@p13, [incarnation]), [state] = COALESCE(@p14, [state]), [updated_at] = SYSUTCDATETIME()
 WHERE ` + isLane + ` AND [source] = @p1 AND [epoch] = @p8 AND [last_id] = @p9 AND [last_side_id] = @p10`,
-		laneDecl + `, @p8 bigint, @p9 varchar(50), @p10 varchar(50), @p11 varchar(50), @p12 varchar(50), @p13 nvarchar(4000), @p14 nvarchar(max)`}
+		laneDecl + `, @p8 bigint, @p9 varchar(50), @p10 varchar(50), @p11 varchar(50), @p12 varchar(50), @p13 nvarchar(4000), @p14 nvarchar(max)`,
+	}
 	return p
 }
 

@@ -123,7 +123,9 @@ func TestDefaultPassword(t *testing.T) {
 	}
 	for _, c := range []*pipelinev1.Connection{
 		{Name: "fleet", Type: "postgresql", Password: "own"},
-		{Name: "source", Type: "redis"}, {Name: "streams", Type: "redis"}, {Name: "file", Type: "sqlite"},
+		{Name: "source", Type: "redis"},
+		{Name: "streams", Type: "redis"},
+		{Name: "file", Type: "sqlite"},
 	} {
 		if got := password(c); got != c.GetPassword() {
 			t.Errorf("the password of %s is %q", c.GetName(), got)

@@ -80,7 +80,10 @@ func TestMariaDBDatabases(t *testing.T) {
 
 func TestFirstCell(t *testing.T) {
 	end := "\xfe\x00\x00\x02\x00"
-	tests := []struct{ name, cell, fault string; packets []string }{
+	tests := []struct {
+		name, cell, fault string
+		packets           []string
+	}{
 		{name: "no result", packets: []string{"\x00\x00\x00"}},
 		{name: "no row", packets: []string{"\x01", "column", end, end}},
 		{name: "a row", packets: []string{"\x01", "column", end, "\x02ab", end}, cell: "ab"},

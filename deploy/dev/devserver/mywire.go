@@ -114,4 +114,3 @@ func firstCell(r *bufio.Reader) (string, error) {
 
 // backquoted makes an identifier of MariaDB's of a name.
 func backquoted(name string) string { return "`" + strings.ReplaceAll(name, "`", "``") + "`" }
-

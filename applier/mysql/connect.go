@@ -67,10 +67,10 @@ func parseOptions(conn *pipelinev1.Connection) (options, error) {
 		o.writeTimeout = seconds(args, "write_timeout", 0)
 	}
 	var err error
-	if o.compress, err = flag(args, "compress"); err != nil {
+	if o.compress, err = boolean(args, "compress"); err != nil {
 		errs = append(errs, err)
 	}
-	if o.clearText, err = flag(args, "allow_cleartext_passwords"); err != nil {
+	if o.clearText, err = boolean(args, "allow_cleartext_passwords"); err != nil {
 		errs = append(errs, err)
 	}
 	if text := args["charset"]; text != "" && !strings.EqualFold(text, "utf8mb4") {
@@ -126,8 +126,8 @@ func positive(of map[string]string, name string, otherwise int) (int, error) {
 	return n, nil
 }
 
-// flag reads an attribute that is true or false; absent is false.
-func flag(of map[string]string, name string) (bool, error) {
+// boolean reads an attribute that is true or false; absent is false.
+func boolean(of map[string]string, name string) (bool, error) {
 	switch text := strings.ToLower(strings.TrimSpace(of[name])); text {
 	case "true", "1", "yes", "on":
 		return true, nil

@@ -30,7 +30,7 @@ func parseTLS(args map[string]string) (tlsOptions, error) {
 	o := tlsOptions{ca: args["ssl_ca"], cert: args["ssl_cert"], key: args["ssl_key"], keyPassword: args["ssl_key_password"]}
 	var errs []error
 	read := func(name string) bool {
-		on, err := flag(args, name)
+		on, err := boolean(args, name)
 		errs = append(errs, err)
 		return on
 	}

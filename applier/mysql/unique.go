@@ -30,13 +30,25 @@ func (b *bound) direct(table *applier.Table, columns []int) bool {
 		return false
 	}
 	for at := range b.relation.columns {
-		c := &b.relation.columns[at]
-		if slices.ContainsFunc(columns, func(i int) bool { return b.columns[i] == at }) {
-			continue
-		}
-		if c.auto || c.notNull && !c.hasDefault && !c.generated {
+		if b.relation.columns[at].auto && !b.writes(columns, at) {
 			return false
 		}
 	}
-	return true
+	return len(b.demanded(columns)) == 0
+}
+
+// writes tells whether one of the columns is that of the relation.
+func (b *bound) writes(columns []int, at int) bool {
+	return slices.ContainsFunc(columns, func(i int) bool { return b.columns[i] == at })
+}
+
+// demanded are the columns, as SQL, that must have a value, have no default, and are not written.
+func (b *bound) demanded(columns []int) (names []string) {
+	for at := range b.relation.columns {
+		c := &b.relation.columns[at]
+		if c.notNull && !c.hasDefault && !c.generated && !c.auto && !b.writes(columns, at) {
+			names = append(names, quote(c.name))
+		}
+	}
+	return names
 }

@@ -243,9 +243,13 @@ func (b *bound) updateAndInsert(table *applier.Table, columns []int) []*template
 			columns: columns,
 		})
 	}
+	into := b.listed(columns)
+	for _, name := range b.demanded(columns) { // a row that is not there cannot be made: the column cannot be null
+		into, list = append(into, name), append(list, "NULL")
+	}
 	return append(all, &template{
 		before: fmt.Sprintf("INSERT INTO %s (%s) SELECT %s FROM %s",
-			b.relation.quoted(), strings.Join(b.listed(columns), ", "), strings.Join(list, ", "), open),
+			b.relation.quoted(), strings.Join(into, ", "), strings.Join(list, ", "), open),
 		after:   shut + " WHERE NOT EXISTS (SELECT 1 FROM " + b.relation.quoted() + " AS t WHERE " + on + ")",
 		form:    form,
 		columns: columns,

@@ -176,7 +176,7 @@ func target(t testing.TB, c *pipelinev1.Connection, s *pipelinev1.Settings) appl
 // account makes an account without rights but those given, and returns a change of a connection to it.
 func (d *database) account(t testing.TB, name string, grants ...string) func(*pipelinev1.Connection) {
 	t.Helper()
-	name = name + "_" + strings.ToLower(d.name[len(d.name)-6:])
+	name = name + "_" + strings.ToLower(d.name[max(0, len(d.name)-6):])
 	d.exec(t, fmt.Sprintf("CREATE USER '%s'@'%%' IDENTIFIED BY 'open sesame'", name))
 	t.Cleanup(func() {
 		_, _ = d.admin.ExecContext(context.WithoutCancel(t.Context()), fmt.Sprintf("DROP USER '%s'@'%%'", name))

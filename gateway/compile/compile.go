@@ -67,7 +67,7 @@ func Files(name string, files []*pipelinev1.File, resolve configfile.Resolve) *R
 		case f.GetPath() == ConfigFile:
 			r.config = configfile.Read(f.GetPath(), f.GetText(), resolve)
 		case IsJobFile(f.GetPath()):
-			parsed = append(parsed, jobfile.Read(f.GetPath(), f.GetText()))
+			parsed = append(parsed, r.defaults().Read(f.GetPath(), f.GetText()))
 		default:
 			r.problem(f.GetPath(), "the file is neither config.yaml nor a job", "name it config.yaml, or jobs/<name>.yaml")
 		}
@@ -76,8 +76,17 @@ func Files(name string, files []*pipelinev1.File, resolve configfile.Resolve) *R
 	r.takeConfig()
 	r.takeJobs(parsed)
 	r.tables()
+	r.loops()
 	r.gather(parsed)
 	return r
+}
+
+// defaults are what the configuration says of redis.write. It is read before any job.
+func (r *Result) defaults() jobfile.Defaults {
+	if r.config == nil {
+		return jobfile.Defaults{}
+	}
+	return jobfile.Defaults{DataType: r.config.DataType, OnUpdate: r.config.OnUpdate}
 }
 
 func (r *Result) takeConfig() {
@@ -120,29 +129,40 @@ func (r *Result) checkConnections(j *jobfile.Job) {
 	if r.config == nil {
 		return
 	}
-	names := make([]string, 0, len(r.config.Declared))
-	for name, kind := range r.config.Declared {
-		if kind == "" || configfile.Relational(kind) {
-			names = append(names, name)
-		}
-	}
-	for _, v := range j.Connections {
-		name, ok := v.Text()
-		if !ok {
+	for _, c := range j.Connections {
+		name, v := c.Name, c.Value
+		if name == "" { // and that is said
 			continue
+		}
+		fits := func(kind string) bool { return configfile.Relational(kind) }
+		types := configfile.AvailableTargets()
+		switch c.Writer {
+		case "redis.write":
+			fits, types = func(kind string) bool { return kind == configfile.Redis }, []string{configfile.Redis}
+		case "cassandra.write":
+			fits, types = func(kind string) bool { return kind == configfile.Cassandra }, []string{configfile.Cassandra}
+		}
+		names := make([]string, 0, len(r.config.Declared))
+		for name, kind := range r.config.Declared {
+			if kind == "" || fits(kind) {
+				names = append(names, name)
+			}
 		}
 		kind, declared := r.config.Declared[name]
 		switch {
+		case !declared && !v.Written():
+			v.Error("add connections: "+name+": with type: redis to config.yaml, or write connection: <name>",
+				"redis.write without connection: writes to the connection %s, which is not in config.yaml", name)
 		case !declared && len(names) == 0:
 			v.Error("add connections: "+name+": to config.yaml", "connection %q is not in config.yaml", name)
 		case !declared:
 			v.Error(yamlfile.DidYouMean(name, names), "connection %q is not in config.yaml", name)
-		case kind != "" && configfile.Relational(kind) && !configfile.Available(kind):
-			v.Error("use a connection of type "+strings.Join(configfile.AvailableTargets(), " or "),
+		case kind != "" && fits(kind) && !configfile.Available(kind):
+			v.Error("use a connection of type "+strings.Join(types, " or "),
 				"connection %s is of type %s, which is not supported yet by this version", name, kind)
-		case kind != "" && !configfile.Relational(kind):
-			v.Error("name a connection of type "+strings.Join(configfile.AvailableTargets(), " or "),
-				"relational.write cannot write to connection %s of type %s", name, kind)
+		case kind != "" && !fits(kind):
+			v.Error("name a connection of type "+strings.Join(types, " or "),
+				"%s cannot write to connection %s of type %s", c.Writer, name, kind)
 		}
 	}
 }
@@ -184,6 +204,9 @@ func (r *Result) tables() {
 	first := make(map[string]writer)
 	for _, job := range r.Pipeline.GetJobs() {
 		for _, out := range job.GetOutputs() {
+			if out.GetRedis() != nil {
+				continue // every output names the parts of its rows the same
+			}
 			w := out.GetRelational()
 			table := strings.ToLower(out.GetConnection() + "\x00" + w.GetSchema() + "\x00" + w.GetTable())
 			var keys []string

@@ -35,6 +35,9 @@ type Config struct {
 	Declared map[string]string
 	// Settings are the settings, with defaults.
 	Settings *pipelinev1.Settings
+	// DataType is target_data_type and OnUpdate json_update_strategy: what redis.write does where a job does not say
+	// (spec 2.5). Empty where they are not written.
+	DataType, OnUpdate string
 	// Text is the file as it may be stored and shown: passwords written in clear are masked.
 	Text []byte
 

@@ -24,8 +24,8 @@ const (
 	Redis      = "redis"
 )
 
-// types are all known types, available those with code behind them: redis as a source and for lookups, the others as
-// targets. The others may stand in a config.yaml; a job that writes to one of them is refused.
+// types are all known types, available those with code behind them. The others may stand in a config.yaml; a job that
+// writes to one of them is refused.
 var (
 	types      = []string{PostgreSQL, SQLite, Redis, MySQL, MariaDB, SQLServer, Oracle, DB2, Cassandra}
 	available  = []string{PostgreSQL, SQLite, MySQL, MariaDB, SQLServer, Redis}
@@ -38,7 +38,7 @@ func Relational(kind string) bool { return slices.Contains(relational, kind) }
 // Available says whether this version can use connections of a type.
 func Available(kind string) bool { return slices.Contains(available, kind) }
 
-// AvailableTargets are the types that can be written to in this version.
+// AvailableTargets are the types that relational.write can write to in this version.
 func AvailableTargets() []string {
 	return slices.DeleteFunc(slices.Clone(available), func(t string) bool { return t == Redis })
 }
@@ -242,7 +242,7 @@ func texts(v yamlfile.Value) []string {
 	return out
 }
 
-// Beyond names the attribute of a connection of type redis that this version cannot follow; empty where there is none.
+// Beyond names the attribute of a connection of type redis that only targets may have; empty where there is none.
 func Beyond(c *pipelinev1.Connection) string {
 	switch o := c.GetOptions(); {
 	case o["cluster"] == "true":

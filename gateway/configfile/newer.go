@@ -58,7 +58,8 @@ func (c *Config) readSettings(top *yamlfile.Map, resolve Resolve) {
 		return
 	}
 	if m, ok := v.Map(); ok {
-		c.Settings = readSettings(m, resolve)
+		s := readSettings(m, resolve)
+		c.Settings, c.DataType, c.OnUpdate = s.out, s.dataType, s.onUpdate
 	}
 }
 

@@ -28,6 +28,9 @@ func Defaults() *pipelinev1.Settings {
 		TrimDelay:             60,
 		Dedup:                 false,
 		DedupMaxSize:          1024,
+		WaitTimeout:           1000,
+		RetryOnReplicaFailure: true,
+		UseNativeJsonMerge:    true,
 	}
 }
 
@@ -49,9 +52,11 @@ type settings struct {
 	m       *yamlfile.Map
 	resolve Resolve
 	out     *pipelinev1.Settings
+
+	dataType, onUpdate string // what redis.write does by default
 }
 
-func readSettings(m *yamlfile.Map, resolve Resolve) *pipelinev1.Settings {
+func readSettings(m *yamlfile.Map, resolve Resolve) *settings {
 	s := &settings{m: m, resolve: resolve, out: Defaults()}
 	if v := m.Take("batch"); v.Present() {
 		if n, ok := s.number(v, 1, math.MaxInt32); ok {
@@ -86,9 +91,10 @@ func readSettings(m *yamlfile.Map, resolve Resolve) *pipelinev1.Settings {
 		m.Take("row_table").Error("give it another name", "row_table and position_table are one table")
 	}
 	s.sizes()
+	s.redis()
 	s.withoutEffect()
 	m.Done(yamlfile.Hints{})
-	return s.out
+	return s
 }
 
 // table reads the name of one of our own tables.
@@ -122,14 +128,33 @@ func (s *settings) sizes() {
 	}
 }
 
+// redis reads what concerns targets of type redis, and the defaults of redis.write.
+func (s *settings) redis() {
+	if v := s.m.Take("target_data_type"); v.Present() {
+		s.dataType, _ = v.Choice("hash", "json")
+	}
+	if v := s.m.Take("json_update_strategy"); v.Present() {
+		s.onUpdate, _ = v.Choice("replace", "merge")
+	}
+	for key, into := range map[string]*bool{
+		"wait_enabled": &s.out.WaitEnabled, "retry_on_replica_failure": &s.out.RetryOnReplicaFailure,
+		"use_native_json_merge": &s.out.UseNativeJsonMerge,
+	} {
+		if v := s.m.Take(key); v.Present() {
+			if on, ok := v.Bool(); ok {
+				*into = on
+			}
+		}
+	}
+	s.take("wait_timeout", 1, &s.out.WaitTimeout)
+}
+
 // withoutEffect takes the keys that configurations copied from RDI hold and that mean nothing here (spec 2.5). They are
 // accepted silently, but a value RDI would have refused is refused.
 func (s *settings) withoutEffect() {
 	for key, words := range map[string][]string{
-		"dedup_strategy":       {"ignore", "reject"},
-		"target_data_type":     {"hash", "json"},
-		"json_update_strategy": {"replace", "merge"},
-		"type":                 {"classic", "flink"},
+		"dedup_strategy": {"ignore", "reject"},
+		"type":           {"classic", "flink"},
 	} {
 		if v := s.m.Take(key); v.Present() {
 			v.Choice(words...)
@@ -138,13 +163,11 @@ func (s *settings) withoutEffect() {
 	if v := s.m.Take("debezium_lob_encoded_placeholder"); v.Present() {
 		v.Text()
 	}
-	for _, key := range []string{"wait_enabled", "retry_on_replica_failure", "enable_async_processing", "use_native_json_merge"} {
-		if v := s.m.Take(key); v.Present() {
-			v.Bool()
-		}
+	if v := s.m.Take("enable_async_processing"); v.Present() {
+		v.Bool()
 	}
 	for key, high := range map[string]int64{
-		"wait_timeout": math.MaxInt32, "initial_sync_processes": maxSyncProcesses, "batch_queue_size": math.MaxInt32,
+		"initial_sync_processes": maxSyncProcesses, "batch_queue_size": math.MaxInt32,
 		"ack_queue_size": math.MaxInt32, "idle_sleep_time_ms": maxIdle, "idle_streams_check_interval_ms": math.MaxInt32,
 		"busy_streams_check_interval_ms": math.MaxInt32, "retry_max_attempts": math.MaxInt32,
 		"retry_initial_delay_ms": math.MaxInt32, "retry_max_delay_ms": math.MaxInt32,

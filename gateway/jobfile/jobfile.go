@@ -29,27 +29,51 @@ type Job struct {
 	Named bool
 	// Unmapped are the paths of the outputs without a mapping, whose columns the catalogue decides (spec 5.2).
 	Unmapped map[string]bool
-	// Connections are the values that name the connections, by path of the output.
-	Connections map[string]yamlfile.Value
+	// Connections are what names the connections, by path of the output.
+	Connections map[string]Connection
 	// Lookups are the values that name the connections of lookup blocks.
 	Lookups []yamlfile.Value
 	// Text is the file as written.
 	Text []byte
 
-	choices  choices
-	topImage yamlfile.Value
-	toRedis  bool
+	choices   choices
+	topImage  yamlfile.Value
+	defaults  Defaults
+	legacyKey *pipelinev1.Expression
+	toRedis   bool
+}
+
+// Connection is what an output says of its connection.
+type Connection struct {
+	// Writer is the block.
+	Writer string
+	// Name is the connection, written or by default.
+	Name string
+	// Value is where it is written, or would be.
+	Value yamlfile.Value
+}
+
+// Defaults are what config.yaml says of redis.write (spec 2.5). Empty: hash and replace.
+type Defaults struct {
+	// DataType is target_data_type.
+	DataType string
+	// OnUpdate is json_update_strategy.
+	OnUpdate string
 }
 
 var jobName = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
 
 // Read reads a job file. name is its path below the pipeline's directory.
-func Read(name string, text []byte) *Job {
+func Read(name string, text []byte) *Job { return Defaults{}.Read(name, text) }
+
+// Read reads a job file under the defaults of a configuration.
+func (d Defaults) Read(name string, text []byte) *Job {
 	j := &Job{
+		defaults:    d,
 		File:        yamlfile.Parse(name, text),
 		Spec:        &pipelinev1.Job{File: name, Enabled: true, RowFormat: pipelinev1.RowFormat_ROW_FORMAT_PARTIAL},
 		Unmapped:    make(map[string]bool),
-		Connections: make(map[string]yamlfile.Value),
+		Connections: make(map[string]Connection),
 		Text:        text,
 	}
 	j.Spec.Name = slug(strings.TrimSuffix(path.Base(name), path.Ext(name)))
@@ -75,8 +99,9 @@ func Read(name string, text []byte) *Job {
 	j.topImage = top.Take("before_image")
 	j.readSource(top)
 	j.readTransform(top)
+	keyed := j.readLegacyKey(top)
 	j.readOutputs(top)
-	j.readLegacyKey(top)
+	keyed()
 	top.Done(yamlfile.Hints{
 		Elsewhere: map[string]string{
 			"row_format":  "write it below source:, beside redis:",

@@ -45,16 +45,21 @@ func (j *Job) readWriter(v yamlfile.Value) *pipelinev1.Output {
 	}
 	switch uses {
 	case "redis.write":
-		j.readRedisWrite(with)
+		return j.readRedisWrite(v, with)
 	case "cassandra.write":
+		// Read and checked to the last attribute, so that the file is found to be right or wrong as a whole.
 		j.readCassandraWrite(with)
-	default:
-		return j.readRelational(v, with)
+		if m, ok := v.Map(); ok {
+			m.Take("uses").Error("remove the output", "%s is not supported yet by this version", uses)
+		}
+		return nil
 	}
-	if m, ok := v.Map(); ok {
-		unsupported(m.Take("uses"), uses)
-	}
-	return nil
+	return j.readRelational(v, with)
+}
+
+// connect notes which connection an output writes to.
+func (j *Job) connect(path, writer, name string, v yamlfile.Value) {
+	j.Connections[path] = Connection{Writer: writer, Name: name, Value: v}
 }
 
 // readRelational reads relational.write (spec 5.2).
@@ -64,7 +69,7 @@ func (j *Job) readRelational(v yamlfile.Value, with *yamlfile.Map) *pipelinev1.O
 	out.Writer = &pipelinev1.Output_Relational{Relational: w}
 	if c := with.Require("connection", "write connection: <name of a connection in config.yaml>"); c.Present() {
 		out.Connection, _ = c.Text()
-		j.Connections[v.Path()] = c
+		j.connect(v.Path(), "relational.write", out.Connection, c)
 	}
 	if s := with.Take("schema"); s.Present() && s.Kind() != yamlfile.String {
 		s.Text()

@@ -37,6 +37,11 @@ type Record struct {
 	Seed func() string
 	// Now is when the change was recorded.
 	Now time.Time
+	// RedisKey is the Redis key, as bytes.
+	RedisKey []byte
+	// Raw are the values of hash fields that are bytes, by the name of the field: the record has them in base64 (spec 1.6).
+	// Nil where there are none.
+	Raw map[string][]byte
 
 	doubtful []path.Path
 }

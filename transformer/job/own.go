@@ -36,7 +36,7 @@ func (p *Program) image(b *changev1.Batch, c *changev1.Change) []byte {
 	if c.GetType() == changev1.ValueType_VALUE_TYPE_JSON {
 		return c.GetDocument()
 	}
-	value, err := p.value(b, c, nil)
+	value, _, err := p.value(b, c, nil)
 	if err != nil {
 		return nil
 	}

@@ -72,33 +72,36 @@ func check(b *changev1.Batch, c *changev1.Change) error {
 
 // value builds the value of a change: a hash as a flat object of strings, a JSON document as its root object. It is null
 // on a delete.
-func (p *Program) value(b *changev1.Batch, c *changev1.Change, names shapeNames) (map[string]any, error) {
+func (p *Program) value(b *changev1.Batch, c *changev1.Change, names shapeNames) (value map[string]any, raw map[string][]byte, err error) {
 	if c.GetOp() == changev1.Op_OP_DELETE {
-		return nil, nil
+		return nil, nil, nil
 	}
 	if c.GetType() == changev1.ValueType_VALUE_TYPE_JSON {
 		root, err := object(c.GetDocument())
 		if err != nil {
-			return nil, fmt.Errorf("reading the document: %w", err)
+			return nil, nil, fmt.Errorf("reading the document: %w", err)
 		}
-		return root, nil
+		return root, nil, nil
 	}
 	fields := names.of(b, int(c.GetShape()))
 	hash := make(map[string]any, len(fields)+2)
 	values := string(c.GetValues()) // one copy, which the strings of the record share
 	start := uint32(0)
 	for i, end := range c.GetEnds() {
-		switch text := values[start:end]; {
-		case p.binary[fields[i]]: // whatever it holds, so that it is read the same each time
-			hash[fields[i]] = base64.StdEncoding.EncodeToString(c.Values[start:end])
-		case utf8.ValidString(text):
+		text := values[start:end]
+		bytes := p.binary[fields[i]] // whatever it holds, so that it is read the same each time
+		if !bytes && utf8.ValidString(text) {
 			hash[fields[i]] = text
-		default:
-			hash[fields[i]] = row.Text(c.Values[start:end])
+			start = end
+			continue
 		}
+		if raw == nil {
+			raw = map[string][]byte{}
+		}
+		hash[fields[i]], raw[fields[i]] = base64.StdEncoding.EncodeToString(c.Values[start:end]), c.Values[start:end]
 		start = end
 	}
-	return hash, nil
+	return hash, raw, nil
 }
 
 // shapeNames are the field names of a batch's shapes as records have them, made when first asked for.
@@ -133,7 +136,7 @@ func object(document []byte) (map[string]any, error) {
 
 // build makes the record of a change, once for all outputs. Cut are the fields cut from its key.
 func (p *Program) build(b *changev1.Batch, c *changev1.Change, names shapeNames, cut [][]byte) (*block.Record, error) {
-	after, err := p.value(b, c, names)
+	after, raw, err := p.value(b, c, names)
 	if err != nil {
 		return nil, err
 	}
@@ -144,7 +147,7 @@ func (p *Program) build(b *changev1.Batch, c *changev1.Change, names shapeNames,
 		}
 	}
 	rec := &block.Record{
-		Full: p.full, Deleted: c.GetOp() == changev1.Op_OP_DELETE, Now: time.UnixMilli(c.GetTsMs()),
+		Full: p.full, Deleted: c.GetOp() == changev1.Op_OP_DELETE, Now: time.UnixMilli(c.GetTsMs()), RedisKey: c.GetKey(), Raw: raw,
 		Seed: func() string { return p.name + "\x00" + sourceID(c) + "\x00" + string(c.GetKey()) },
 	}
 	if !p.full {
@@ -208,7 +211,7 @@ func (p *Program) captured(b *changev1.Batch, c *changev1.Change) []byte {
 	root := full(c, nil, nil)
 	if check(b, c) == nil {
 		var err error
-		if after, err = p.value(b, c, nil); err != nil {
+		if after, _, err = p.value(b, c, nil); err != nil {
 			root[block.After] = row.Text(c.GetDocument())
 		}
 	}

@@ -17,6 +17,7 @@ const (
 	number   = byte(applierv1.ValueKind_VALUE_KIND_NUMBER)
 	boolean  = byte(applierv1.ValueKind_VALUE_KIND_BOOLEAN)
 	document = byte(applierv1.ValueKind_VALUE_KIND_DOCUMENT)
+	raw      = byte(applierv1.ValueKind_VALUE_KIND_BYTES)
 	absent   = byte(applierv1.ValueKind_VALUE_KIND_ABSENT)
 )
 
@@ -76,5 +77,7 @@ func Text(raw []byte) string {
 	if utf8.Valid(raw) {
 		return string(raw)
 	}
-	return base64.StdEncoding.EncodeToString(raw)
+	return base64Of(raw)
 }
+
+func base64Of(raw []byte) string { return base64.StdEncoding.EncodeToString(raw) }

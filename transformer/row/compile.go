@@ -14,7 +14,16 @@ import (
 	"slipstream/transformer/record"
 )
 
-const writer = "relational.write"
+// writerOf is the block that an output was written as.
+func writerOf(o *pipelinev1.Output) string {
+	switch {
+	case o.GetRedis() != nil:
+		return "redis.write"
+	case o.GetCassandra() != nil:
+		return "cassandra.write"
+	}
+	return "relational.write"
+}
 
 // Compile compiles an output of a job. What is wrong goes to found; the output is usable only if nothing is.
 func Compile(job *pipelinev1.Job, index int, found *finding.List) *Output {
@@ -28,7 +37,9 @@ func Compile(job *pipelinev1.Job, index int, found *finding.List) *Output {
 		found.Error(at+".uses", "use relational.write", "the output has no known writer")
 		return nil
 	}
+	writer := writerOf(x)
 	o := &Output{
+		redis: x.GetRedis() != nil,
 		Index: uint32(index), Writer: writer, Connection: x.GetConnection(), Table: w.GetTable(), name: at + " " + writer, at: at + ".with",
 		full:     job.GetRowFormat() == pipelinev1.RowFormat_ROW_FORMAT_FULL,
 		strategy: w.GetLoadStrategy(), indexed: w.GetRowIndex(),
@@ -76,8 +87,9 @@ func (c *compiler) writer(w *pipelinev1.RelationalWrite) {
 		c.columns = append(c.columns, c.column(x, at))
 	}
 	c.check(w)
-	c.planned = c.foreach == nil && c.opcode == nil &&
-		!slices.ContainsFunc(c.columns, func(x column) bool { return x.from == fromExpression })
+	c.planned = c.foreach == nil && c.opcode == nil && !slices.ContainsFunc(c.columns, func(x column) bool {
+		return x.from == fromExpression || x.from == fromDocument || x.prefix != "" || c.redis && x.from == fromField
+	})
 }
 
 // check looks at the columns together.
@@ -98,12 +110,15 @@ func (c *compiler) check(w *pipelinev1.RelationalWrite) {
 		if c.full && x.from == fromField && !x.element && slices.Equal(x.field, path.Path{block.Opcode}) {
 			c.history = true
 		}
+		if x.document != nil && x.document.opcode != "" {
+			c.history = true
+		}
 	}
 }
 
 func (c *compiler) column(x *pipelinev1.OutputColumn, at string) column {
 	out := column{
-		name: x.GetColumn(), key: x.GetKey(), parent: x.GetParent(), place: at,
+		name: x.GetColumn(), key: x.GetKey(), parent: x.GetParent(), place: at, prefix: x.GetPrefix(),
 		keep: x.GetOnMissing() == pipelinev1.OnMissing_ON_MISSING_KEEP,
 	}
 	switch s := x.GetSource().(type) {
@@ -125,6 +140,10 @@ func (c *compiler) column(x *pipelinev1.OutputColumn, at string) column {
 			c.found.Error(at+".value", "write a JSON value", "the constant of column %s cannot be read: %v", x.GetColumn(), err)
 		}
 		out.constant = cellOf(value)
+	case *pipelinev1.OutputColumn_Document:
+		out.from, out.document = fromDocument, c.document(s.Document, at)
+	case *pipelinev1.OutputColumn_RedisKey:
+		out.from = fromRedisKey
 	default:
 		c.found.Error(at, "name a field, an expression or a value", "column %s has no source", x.GetColumn())
 	}

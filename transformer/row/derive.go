@@ -58,8 +58,10 @@ func (o *Output) mirrors() bool {
 // derives tells whether the value of a column follows from the Redis key alone.
 func (o *Output) derives(x *column, known *block.Knowledge) bool {
 	switch x.from {
-	case fromConstant:
+	case fromConstant, fromRedisKey:
 		return true
+	case fromDocument:
+		return false
 	case fromExpression:
 		return known.Computes(x.expression)
 	}
@@ -85,6 +87,9 @@ func (o *Output) mentions(member string) bool {
 	for i := range o.columns {
 		x := &o.columns[i]
 		if x.expression != nil && starts(x.expression.References()) || x.from == fromField && !x.element && starts([]path.Path{x.field}) {
+			return true
+		}
+		if x.document != nil && slices.ContainsFunc(x.document.members, func(f field) bool { return starts([]path.Path{f.field}) }) {
 			return true
 		}
 	}

@@ -30,6 +30,7 @@ const (
 	hashField
 	keyField
 	redisKey
+	redisBytes
 	opcode
 )
 
@@ -44,8 +45,11 @@ func (o *Output) Plan(reuse Plan, fields [][]byte, cut []string) Plan {
 }
 
 func (o *Output) step(c *column, fields [][]byte, cut []string) step {
-	if c.from == fromConstant {
+	switch c.from {
+	case fromConstant:
 		return step{origin: constant}
+	case fromRedisKey:
+		return step{origin: redisBytes}
 	}
 	member := func(name string) step {
 		field := hashIndex(fields, name)
@@ -150,6 +154,9 @@ func (t *Table) fill(c *applierv1.Column, x *column, s step, h *Hash) byte {
 		}
 	case redisKey:
 		c.Text = AppendText(c.Text, h.Change.Key)
+	case redisBytes:
+		c.Text = append(c.Text, h.Change.Key...)
+		return raw
 	case opcode:
 		c.Text = append(c.Text, h.Opcode...)
 	default:

@@ -131,6 +131,15 @@ func (s *subject) row(op applierv1.RowOp) *Error {
 			}
 			continue
 		}
+		switch x.from {
+		case fromDocument:
+			s.document(c, x.document)
+			continue
+		case fromRedisKey:
+			c.Text = append(c.Text, s.record.RedisKey...)
+			end(c, raw)
+			continue
+		}
 		value, found, err := s.value(x, prune || keysOnly(op))
 		if err != nil {
 			return err
@@ -141,6 +150,19 @@ func (s *subject) row(op applierv1.RowOp) *Error {
 		if !found && x.keep {
 			end(c, absent)
 			continue
+		}
+		if value != nil && x.prefix != "" {
+			c.Text = append(c.Text, x.prefix...)
+			if _, is := value.(string); !is {
+				value = plain(value)
+			}
+		}
+		if s.output.redis && x.from == fromField {
+			if bytes := s.bytes(s.hashField(x), value); bytes != nil {
+				c.Text = append(c.Text, bytes...)
+				end(c, raw)
+				continue
+			}
 		}
 		put(c, value)
 	}

@@ -56,7 +56,7 @@ const (
 type Output struct {
 	// Index of the output in the job.
 	Index uint32
-	// Writer is the name of the block, "relational.write".
+	// Writer is the name of the block, for example "relational.write".
 	Writer string
 	// Connection written to.
 	Connection string
@@ -74,6 +74,7 @@ type Output struct {
 	planned  bool
 
 	indexed  bool // the target knows by a row index which Redis key owns which row (design D8)
+	redis    bool // values that are bytes are written as bytes
 	images   bool // and keeps the value of the key with it (before_image: full)
 	unfilter bool // on_filtered: delete
 }
@@ -101,6 +102,8 @@ type column struct {
 	element    bool      // field starts at the element of foreach
 	expression *expression.Expression
 	constant   cell
+	document   *several
+	prefix     string // put before what is not null
 }
 
 type source uint8
@@ -109,6 +112,8 @@ const (
 	fromField source = iota
 	fromExpression
 	fromConstant
+	fromDocument
+	fromRedisKey
 )
 
 // foreach explodes a record.

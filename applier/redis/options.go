@@ -13,8 +13,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	pipelinev1 "slipstream/proto/slipstream/pipeline/v1"
 	"slipstream/proto/secret"
+	pipelinev1 "slipstream/proto/slipstream/pipeline/v1"
 )
 
 // options are the attributes of a connection of type redis (spec 2.3), and the settings that concern it (spec 2.5).

@@ -17,7 +17,10 @@ func (c *session) take(args []string) error {
 	}
 	switch name {
 	case "MULTI":
-		c.queue = &queue{}
+		c.queue = &queue{held: c.watching}
+		if c.watching {
+			return c.answer(func(a *answer) { a.simple("OK") })
+		}
 	case "WATCH":
 		c.watching = true
 	case "UNWATCH":

@@ -18,7 +18,7 @@
 // COMMAND, COMMAND INFO, COMMAND COUNT and MODULE LIST; the events, in their order, and event "new". Paths name one place:
 // members, indexes, with or without "$"; wildcards, filters and slices are refused.
 //
-// What differs is refused where it could mislead: a connection that has WATCHed keys does not write documents, and in a
+// What differs is refused where it could mislead: a connection that has WATCHed keys writes documents within MULTI alone, and in a
 // transaction a document may be deleted but not be replaced by another type. Scripts, and connections that subscribed, see
 // the storage; so do commands of streams, OBJECT ENCODING, MEMORY, class m of the events and the replication stream. Class
 // n is lost where CONFIG GET hides it, as Redis 7.0 does behind A. Commands on documents need a user that may use CONFIG,

@@ -14,13 +14,14 @@ type queue struct {
 	commands  [][]string
 	documents bool // commands on documents are among them
 	broken    bool // one was refused by us
+	held      bool // the server underneath knows of none: the client watches
 }
 
 // mostTries bounds how often a document is read again because another client wrote it meanwhile.
 const mostTries = 100
 
 var (
-	errWatching = fail("ERR the JSON double does not write documents for a connection that has WATCHed keys")
+	errWatching = fail("ERR the JSON double writes documents of a connection that has WATCHed keys within MULTI alone")
 	errAborted  = fail("EXECABORT Transaction discarded because of previous errors.")
 )
 
@@ -71,18 +72,17 @@ func (c *session) answerUnless(err error, write func(*answer)) error {
 // is on documents; otherwise its queue is discarded and all of it done in a transaction of ours.
 func (c *session) takeQueued(name string, args []string) error {
 	q := c.queue
+	if q.held {
+		return c.takeHeld(name, args)
+	}
 	switch name {
 	case "EXEC":
 		c.queue = nil
-		watching := c.watching
-		c.watching = false
 		switch {
 		case q.broken:
 			return c.discard(errAborted)
 		case !q.documents:
 			return c.alone(args)
-		case watching:
-			return c.discard(errWatching)
 		}
 		return c.exec(q)
 	case "DISCARD", "RESET":

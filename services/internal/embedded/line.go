@@ -11,6 +11,7 @@ import (
 	target "slipstream/applier"
 	"slipstream/applier/mysql"
 	"slipstream/applier/postgres"
+	redisapplier "slipstream/applier/redis"
 	"slipstream/applier/sqlite"
 	"slipstream/applier/sqlserver"
 	"slipstream/gateway/server"
@@ -50,7 +51,7 @@ func assemble(ctx context.Context, p *host.Process, o Options, rdb *redis.Client
 	if l.peers.Appliers, err = host.DialAppliers(o.Appliers); err != nil {
 		return l, err
 	}
-	for _, d := range []target.Dialect{sqlite.Dialect{DataDir: o.Dir}, postgres.Dialect{}, mysql.Dialect{}, sqlserver.Dialect{}} {
+	for _, d := range []target.Dialect{sqlite.Dialect{DataDir: o.Dir}, postgres.Dialect{}, mysql.Dialect{}, sqlserver.Dialect{}, redisapplier.Dialect{}} {
 		if _, elsewhere := l.peers.Appliers[d.Name()]; elsewhere {
 			continue
 		}

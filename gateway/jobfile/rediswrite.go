@@ -40,6 +40,7 @@ type redisWriter struct {
 	job  *Job
 	with *yamlfile.Map
 	kind string
+	told bool // the type is one, or there is none
 	row  *pipelinev1.RelationalWrite
 	form *pipelinev1.RedisForm
 }
@@ -80,8 +81,10 @@ func (w *redisWriter) types() {
 	if w.kind == "" {
 		w.kind = dataTypes[0]
 	}
+	w.told = true
 	if v := w.with.Take("data_type"); v.Written() {
-		if word, ok := v.Choice(dataTypes...); ok {
+		word, ok := v.Choice(dataTypes...)
+		if w.told = ok; ok {
 			w.kind = word
 		}
 	}
@@ -157,7 +160,11 @@ func (w *redisWriter) args() {
 		return
 	}
 	m, ok := v.Map()
-	if !ok {
+	if !ok || !w.told {
+		return
+	}
+	if len(needed) == 0 && len(m.Entries()) > 0 {
+		v.Error("remove it: mapping: says what is written", "args do not go with data_type: %s", w.kind)
 		return
 	}
 	for _, name := range needed {
@@ -171,7 +178,7 @@ func (w *redisWriter) args() {
 func (w *redisWriter) mapping() {
 	v := w.with.Take("mapping")
 	if !slices.Contains(mapped, w.kind) {
-		if v.Written() {
+		if v.Written() && w.told {
 			v.Error("remove it: args: says what is written", "mapping does not go with data_type: %s", w.kind)
 		}
 		return
@@ -222,10 +229,8 @@ func readPairs(v yamlfile.Value, flat bool) (fields []*pipelinev1.DocumentField)
 		if f.Target, ok = e.Value.Text(); !ok {
 			continue
 		}
-		switch {
-		case !flat:
-			checkPath(e.Value, f.GetTarget())
-		default:
+		checkPath(e.Value, f.GetTarget())
+		if flat {
 			f.Target = strings.ReplaceAll(f.GetTarget(), `\.`, ".")
 		}
 		fields = append(fields, f)

@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,6 +14,7 @@ import (
 
 	"slipstream/deploy/dev/devserver"
 	"slipstream/deploy/dev/jsonserver"
+	"slipstream/gateway/schema"
 	gatewayv1 "slipstream/proto/slipstream/gateway/v1"
 )
 
@@ -93,6 +95,60 @@ func examples(t *testing.T) []example {
 		t.Fatalf("examples of %q, jobs are %q", told, there)
 	}
 	return all
+}
+
+// TestExamplesShowEveryAttribute: whatever the schema of jobs allows of the source, the blocks and relational.write is in an example.
+func TestExamplesShowEveryAttribute(t *testing.T) {
+	var s struct {
+		Properties map[string]any `yaml:"properties"`
+		Defs       map[string]struct {
+			Properties map[string]any `yaml:"properties"`
+		} `yaml:"$defs"`
+	}
+	must(t, yaml.Unmarshal(schema.Job(), &s)) // JSON is YAML
+	known := map[string]bool{}
+	for name := range s.Properties {
+		known[name] = true
+	}
+	for _, part := range []string{
+		"cache", "filter", "add_field", "remove_field", "rename_field", "map", "lookup", "source_of_column", "relational_write", "redis", "keyspace", "keys", "source",
+	} {
+		if len(s.Defs[part].Properties) == 0 {
+			t.Errorf("the schema has no attributes of %s", part)
+		}
+		for name := range s.Defs[part].Properties {
+			known[name] = true
+		}
+	}
+	delete(known, "databases") // another spelling of database
+	delete(known, "key")       // of redis.write
+	written := map[string]bool{}
+	var walk func(any)
+	walk = func(value any) {
+		switch v := value.(type) {
+		case map[string]any:
+			for name, member := range v {
+				written[name] = true
+				walk(member)
+			}
+		case []any:
+			for _, member := range v {
+				walk(member)
+			}
+		}
+	}
+	for _, x := range examples(t) {
+		text, err := os.ReadFile("../../deploy/jobs/" + x.Job + ".yaml")
+		must(t, err)
+		var job any
+		must(t, yaml.Unmarshal(text, &job))
+		walk(job)
+	}
+	for _, name := range slices.Sorted(maps.Keys(known)) {
+		if !written[name] {
+			t.Errorf("no example shows %s", name)
+		}
+	}
 }
 
 // TestExamples runs every job of deploy/jobs end to end, all in one pipeline, on each target.

@@ -75,7 +75,7 @@ func (x *txn) stage(ctx context.Context, b *bound, w *applier.Write, columns []i
 	for i := range columns {
 		names = append(names, "c"+strconv.Itoa(i))
 	}
-	return s, x.conn.Raw(func(c any) error {
+	err := x.conn.Raw(func(c any) error {
 		return copyRows(ctx, c.(*mssql.Conn), s.table, names, len(rows), func(n int, row []any) {
 			row[0] = int64(n)
 			for i, v := range values[n] {
@@ -86,6 +86,7 @@ func (x *txn) stage(ctx context.Context, b *bound, w *applier.Write, columns []i
 			}
 		})
 	})
+	return s, numbered(ctx, x.conn, err)
 }
 
 // stageTable is the statement that makes the temporary table of a source.

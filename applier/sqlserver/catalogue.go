@@ -90,24 +90,24 @@ func subset(a, b []string) bool {
 	return !slices.ContainsFunc(a, func(x string) bool { return !slices.Contains(b, x) })
 }
 
-// querier is a pool or a connection of it.
+// querier is a connection of the pool.
 type querier interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
 
 // each runs a query and hands each row to take, which scans it.
-func each(ctx context.Context, q querier, take func(scan func(...any) error) error, query string, args ...any) (err error) {
+func each(ctx context.Context, q querier, take func(scan func(...any) error) error, query string, args ...any) error {
 	rows, err := q.QueryContext(ctx, query, args...)
 	if err != nil {
-		return err
+		return numbered(ctx, q, err)
 	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
-		if err := take(rows.Scan); err != nil {
-			return err
-		}
+	for rows.Next() && err == nil {
+		err = take(rows.Scan)
 	}
-	return rows.Err()
+	if err = errors.Join(err, rows.Err(), rows.Close()); err != nil {
+		return numbered(ctx, q, err)
+	}
+	return nil
 }
 
 // Names are compared without case, whatever the catalogue's collation does. Where no schema is named the account's own
@@ -139,7 +139,7 @@ WHERE i.object_id = OBJECT_ID(@p1) AND i.is_unique = 1 AND i.has_filter = 0 AND 
 ORDER BY i.index_id, k.key_ordinal`,
 		`SELECT k.CONSTRAINT_NAME, k.COLUMN_NAME, 0 FROM INFORMATION_SCHEMA.TABLE_CONSTRAINTS AS t
 JOIN INFORMATION_SCHEMA.KEY_COLUMN_USAGE AS k ON k.CONSTRAINT_SCHEMA = t.CONSTRAINT_SCHEMA AND k.CONSTRAINT_NAME = t.CONSTRAINT_NAME
-WHERE t.CONSTRAINT_TYPE IN ('PRIMARY KEY', 'UNIQUE') AND QUOTENAME(t.TABLE_SCHEMA) + N'.' + QUOTENAME(t.TABLE_NAME) = @p1
+WHERE t.CONSTRAINT_TYPE IN ('PRIMARY KEY', 'UNIQUE') AND LOWER(QUOTENAME(t.TABLE_SCHEMA) + N'.' + QUOTENAME(t.TABLE_NAME)) = LOWER(@p1)
   AND k.TABLE_NAME = t.TABLE_NAME ORDER BY k.CONSTRAINT_NAME, k.ORDINAL_POSITION`,
 	}
 	readForeign = []string{
@@ -149,7 +149,7 @@ WHERE t.CONSTRAINT_TYPE IN ('PRIMARY KEY', 'UNIQUE') AND QUOTENAME(t.TABLE_SCHEM
 	readChecks = []string{
 		`SELECT k.name FROM sys.check_constraints AS k WHERE k.parent_object_id = OBJECT_ID(@p1)`,
 		`SELECT CONSTRAINT_NAME FROM INFORMATION_SCHEMA.TABLE_CONSTRAINTS
-WHERE CONSTRAINT_TYPE = 'CHECK' AND QUOTENAME(TABLE_SCHEMA) + N'.' + QUOTENAME(TABLE_NAME) = @p1`,
+WHERE CONSTRAINT_TYPE = 'CHECK' AND LOWER(QUOTENAME(TABLE_SCHEMA) + N'.' + QUOTENAME(TABLE_NAME)) = LOWER(@p1)`,
 	}
 	readInstead = []string{
 		`SELECT COUNT(*) FROM sys.triggers AS g WHERE g.parent_id = OBJECT_ID(@p1) AND g.is_instead_of_trigger = 1 AND g.is_disabled = 0`,
@@ -273,6 +273,9 @@ func (r *relation) readDetails(ctx context.Context, q querier) error {
 		if err := scan(&name, &column, &drops); err != nil {
 			return err
 		}
+		if at, ok := r.find(column); ok {
+			column = r.columns[at].name // the views do not agree on case everywhere
+		}
 		if n := len(r.unique); n > 0 && r.unique[n-1].name == name {
 			r.unique[n-1].columns = append(r.unique[n-1].columns, column)
 			return nil
@@ -338,5 +341,7 @@ func (r *relation) columnNames() string {
 // refersByCheck tells whether an error names one of the table's CHECK constraints: 547 is the number of those and of
 // foreign keys alike, and the constraint's name is the only part of it that says which.
 func (r *relation) refersByCheck(message string) bool {
-	return slices.ContainsFunc(r.checks, func(name string) bool { return strings.Contains(message, fmt.Sprintf("%q", name)) })
+	return slices.ContainsFunc(r.checks, func(name string) bool {
+		return strings.Contains(strings.ToLower(message), strings.ToLower(fmt.Sprintf("%q", name)))
+	})
 }

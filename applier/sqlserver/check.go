@@ -119,15 +119,15 @@ func (t *target) checkServer(ctx context.Context, conn *sql.Conn, response *appl
 	if err != nil {
 		return err
 	}
-	response.Server = "SQL Server " + f.version
+	response.Server = f.version
 	add := func(severity pipelinev1.Severity, message, fix string) {
 		response.Problems = append(response.Problems, &pipelinev1.Problem{
 			Severity: severity, Connection: t.name, Message: message, Fix: fix,
 		})
 	}
-	if f.major < oldestVersion {
+	if f.tooOld {
 		add(pipelinev1.Severity_SEVERITY_ERROR,
-			fmt.Sprintf("the server is SQL Server %s; 2016 (%d) is the oldest this applier writes to", f.version, oldestVersion), "upgrade the server")
+			fmt.Sprintf("the server is %s; 2016 (%d) is the oldest this applier writes to", f.version, oldestVersion), "upgrade the server")
 	}
 	if !f.bulk && t.mayBulk { // G9
 		add(pipelinev1.Severity_SEVERITY_WARNING,

@@ -179,7 +179,7 @@ func (t *target) prepare(ctx context.Context, conn *sql.Conn, w *pipelinev1.Rela
 	if err != nil {
 		return "", err
 	}
-	_, err = conn.ExecContext(ctx, text)
+	_, err = exec(ctx, conn, text)
 	switch number(err) {
 	case 0:
 		return text, err

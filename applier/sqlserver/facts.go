@@ -12,7 +12,7 @@ import (
 // facts are what is known of a server once it was asked.
 type facts struct {
 	version   string // as CheckResponse shows it
-	major     int
+	tooOld    bool
 	collation string // that of parameters: the database's
 	temporary string // that of temporary tables: the server's
 	bulk      bool   // temporary tables and bulk copy work
@@ -23,7 +23,11 @@ type facts struct {
 }
 
 const readServer = `SELECT CAST(SERVERPROPERTY('ProductVersion') AS nvarchar(128)), CAST(SERVERPROPERTY('Collation') AS nvarchar(128)),
-  CAST(DATABASEPROPERTYEX(DB_NAME(), 'Collation') AS nvarchar(128)), @@VERSION`
+  CAST(DATABASEPROPERTYEX(DB_NAME(), 'Collation') AS nvarchar(128)), CAST(SERVERPROPERTY('EngineEdition') AS int),
+  CAST(SERVERPROPERTY('BabelfishVersion') AS nvarchar(128))`
+
+// The editions whose version number is that of the product; those of Azure have had 12 from the beginning.
+const firstEdition, lastEdition = 2, 4
 
 // facts asks the server, once a target.
 func (t *target) facts(ctx context.Context, conn *sql.Conn) (*facts, error) {
@@ -34,14 +38,18 @@ func (t *target) facts(ctx context.Context, conn *sql.Conn) (*facts, error) {
 	}
 	f := &facts{pages: map[string]int{}, bulk: t.mayBulk}
 	err := each(ctx, conn, func(scan func(...any) error) error {
-		var product, server, database, banner sql.NullString
-		if err := scan(&product, &server, &database, &banner); err != nil {
+		var product, server, database, babelfish sql.NullString
+		var edition sql.NullInt64
+		if err := scan(&product, &server, &database, &edition, &babelfish); err != nil {
 			return err
 		}
-		f.version, f.temporary, f.collation = product.String, server.String, database.String
-		if _, err := fmt.Sscanf(product.String, "%d.", &f.major); err != nil {
-			f.major = oldestVersion // it does not say: the statements will
+		f.version, f.temporary, f.collation = "SQL Server "+product.String, server.String, database.String
+		if babelfish.Valid {
+			f.version = "Babelfish " + babelfish.String
 		}
+		major := oldestVersion // where it does not say, the statements will
+		_, _ = fmt.Sscanf(product.String, "%d.", &major)
+		f.tooOld = major < oldestVersion && !babelfish.Valid && edition.Int64 >= firstEdition && edition.Int64 <= lastEdition
 		return nil
 	}, readServer)
 	if err != nil {
@@ -61,7 +69,7 @@ func (t *target) facts(ctx context.Context, conn *sql.Conn) (*facts, error) {
 
 // tryBulk makes a temporary table and copies a row into it, as big writes do.
 func tryBulk(ctx context.Context, conn *sql.Conn) error {
-	if _, err := conn.ExecContext(ctx, "CREATE TABLE #slipstream_probe (n int NOT NULL, c0 nvarchar(10) NULL)"); err != nil {
+	if _, err := exec(ctx, conn, "CREATE TABLE #slipstream_probe (n int NOT NULL, c0 nvarchar(10) NULL)"); err != nil {
 		return err
 	}
 	err := conn.Raw(func(c any) error {
@@ -70,9 +78,9 @@ func tryBulk(ctx context.Context, conn *sql.Conn) error {
 		})
 	})
 	if err != nil {
-		return err
+		return numbered(ctx, conn, err)
 	}
-	_, err = conn.ExecContext(ctx, "DROP TABLE #slipstream_probe")
+	_, err = exec(ctx, conn, "DROP TABLE #slipstream_probe")
 	return err
 }
 

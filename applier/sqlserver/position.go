@@ -132,7 +132,7 @@ func (t *target) raise(ctx context.Context, lane *flowv1.Lane, owner string) (op
 			if opened, err = x.readOpened(ctx, lane); err != nil {
 				return nil, err
 			}
-			_, err = x.conn.ExecContext(ctx, commit)
+			_, err = exec(ctx, x.conn, commit)
 			return opened, err
 		}
 	}
@@ -192,7 +192,7 @@ func (t *target) createTable(ctx context.Context, what, create, ddl string) erro
 		return err
 	}
 	defer t.give(conn)
-	_, err = conn.ExecContext(ctx, create)
+	_, err = exec(ctx, conn, create)
 	switch number(err) {
 	case errObjectExists:
 		return nil

@@ -19,12 +19,15 @@ type rehearsal struct{ *txn }
 func (t *target) Rehearse(ctx context.Context, lane *flowv1.Lane) (applier.Rehearsal, error) {
 	ctx, cancel := t.limited(ctx)
 	defer cancel()
-	missing := number(each(ctx, t.db, func(func(...any) error) error { return nil }, t.rows.probe)) == errNoObject
+	there, err := t.hasIndex(ctx)
+	if err != nil {
+		return nil, err
+	}
 	x := &txn{session: &session{target: t, lane: laneArguments(lane)}}
 	if err := x.start(ctx); err != nil {
 		return nil, err
 	}
-	if missing {
+	if !there {
 		if err := x.do(ctx, func(ctx context.Context) error {
 			_, err := x.exec(ctx, t.rows.create)
 			return err

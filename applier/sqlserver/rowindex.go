@@ -142,14 +142,28 @@ func (s *session) OpenIndex(ctx context.Context) error {
 	t := s.target
 	ctx, cancel := t.limited(ctx)
 	defer cancel()
-	err := each(ctx, t.db, func(func(...any) error) error { return nil }, t.rows.probe)
-	switch {
-	case err == nil:
-		return nil
-	case number(err) != errNoObject:
-		return t.rowFault("reading", err)
+	there, err := t.hasIndex(ctx)
+	if there || err != nil {
+		return err
 	}
 	return t.createTable(ctx, "the row index "+t.rows.quoted, t.rows.create, t.rowDDL())
+}
+
+// hasIndex tells whether the row index is there.
+func (t *target) hasIndex(ctx context.Context) (bool, error) {
+	conn, err := t.take(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer t.give(conn)
+	err = each(ctx, conn, func(func(...any) error) error { return nil }, t.rows.probe)
+	switch {
+	case err == nil:
+		return true, nil
+	case number(err) == errNoObject:
+		return false, nil
+	}
+	return false, t.rowFault("reading", err)
 }
 
 // outputArguments are the first parameters of every statement on the row index: pipeline, job, connection, output.
@@ -185,10 +199,15 @@ func (s *session) Images(ctx context.Context, output string, owners [][]byte) ([
 	t := s.target
 	ctx, cancel := t.limited(ctx)
 	defer cancel()
+	conn, err := t.take(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer t.give(conn)
 	found := map[string][]byte{}
-	err := hashed(owners, func(hashes []any) error {
+	err = hashed(owners, func(hashes []any) error {
 		text := t.rows.imagesText(len(hashes))
-		return each(ctx, t.db, func(scan func(...any) error) error {
+		return each(ctx, conn, func(scan func(...any) error) error {
 			var owner, image []byte
 			err := scan(&owner, &image)
 			found[string(owner)] = image

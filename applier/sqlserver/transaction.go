@@ -54,7 +54,7 @@ func (t *target) begin(ctx context.Context) (*sql.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		_, err = conn.ExecContext(ctx, beginTransaction)
+		_, err = exec(ctx, conn, beginTransaction)
 		if err == nil {
 			return conn, nil
 		}
@@ -117,7 +117,7 @@ func (x *txn) start(ctx context.Context) (err error) {
 		if x.conn, err = t.begin(ctx); err != nil {
 			return err
 		}
-	} else if _, err = x.conn.ExecContext(ctx, beginTransaction); err != nil {
+	} else if _, err = exec(ctx, x.conn, beginTransaction); err != nil {
 		return failed("beginning a transaction", err)
 	}
 	if x.move == nil {
@@ -136,7 +136,7 @@ func (x *txn) abandon() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), rollbackWithin)
 	defer cancel()
-	if _, err := x.conn.ExecContext(ctx, rollBack); err != nil {
+	if _, err := exec(ctx, x.conn, rollBack); err != nil {
 		x.session.target.drop(x.conn)
 	} else {
 		x.session.target.give(x.conn)
@@ -166,7 +166,7 @@ func (x *txn) exec(ctx context.Context, batch string) (sql.Result, error) {
 	if err := x.save(ctx); err != nil {
 		return nil, err
 	}
-	return x.conn.ExecContext(ctx, batch)
+	return exec(ctx, x.conn, batch)
 }
 
 // run runs a statement with parameters. It calls sp_executesql itself, as the driver would, but with types that do not
@@ -178,7 +178,7 @@ func (x *txn) run(ctx context.Context, text *sqlText, args []any) (sql.Result, e
 	if err := x.save(ctx); err != nil {
 		return nil, err
 	}
-	return x.conn.ExecContext(ctx, executeSQL, append([]any{text.sql, text.decl}, args...)...)
+	return exec(ctx, x.conn, executeSQL, append([]any{text.sql, text.decl}, args...)...)
 }
 
 // executeSQL is the procedure that runs a statement with parameters.
@@ -189,7 +189,7 @@ func (x *txn) save(ctx context.Context) error {
 	if !x.saves {
 		return nil
 	}
-	if _, err := x.conn.ExecContext(ctx, setSavepoint); err != nil {
+	if _, err := exec(ctx, x.conn, setSavepoint); err != nil {
 		return err
 	}
 	x.saves, x.saved = false, true
@@ -239,7 +239,7 @@ func (x *txn) undo(ctx context.Context, cause error) error {
 		x.lost = cause
 		return nil
 	}
-	if _, err := x.conn.ExecContext(ctx, rollBack); err != nil {
+	if _, err := exec(ctx, x.conn, rollBack); err != nil {
 		x.lost = failed("rolling back", err)
 		return x.lost
 	}
@@ -270,7 +270,7 @@ func (x *txn) Commit(ctx context.Context) error {
 	}
 	ctx, cancel := x.session.target.limited(ctx)
 	defer cancel()
-	if _, err := x.conn.ExecContext(ctx, commit); err != nil {
+	if _, err := exec(ctx, x.conn, commit); err != nil {
 		return failed("committing", err)
 	}
 	x.end()
@@ -296,7 +296,7 @@ func (x *txn) end() {
 // movePosition is the compare-and-set of design D4. Its row count is read before anything else is sent.
 func (x *txn) movePosition(ctx context.Context, args []any) error {
 	t := x.session.target
-	result, err := x.conn.ExecContext(ctx, executeSQL, append([]any{t.position.move.sql, t.position.move.decl}, args...)...)
+	result, err := exec(ctx, x.conn, executeSQL, append([]any{t.position.move.sql, t.position.move.decl}, args...)...)
 	if err != nil {
 		return t.positionFault("moving a position in", err)
 	}

@@ -159,10 +159,7 @@ func splitCase(t *testing.T, f *fixture) {
 		t.Errorf("%d rejects, counted %v, want %d", got, s.Counts, 2*len(bad))
 	}
 	for _, name := range []string{"a", "b"} {
-		var got []string
-		for _, row := range f.rows(t, db, name, []string{"id"}) {
-			got = append(got, row)
-		}
+		got := f.rows(t, db, name, []string{"id"})
 		want := n - len(bad)
 		if name == "a" {
 			want++ // 901

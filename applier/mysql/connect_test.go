@@ -89,7 +89,7 @@ func writeFile(t *testing.T, path, text string) {
 // folder is a folder for files that the server reads: those of t.TempDir are for its owner alone.
 func folder(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "slipstream-mysql-tls-")
+	dir, err := os.MkdirTemp("", "slipstream-mysql-tls-") //nolint:usetesting // the parents of t.TempDir are closed to the server
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -74,13 +74,14 @@ func (l *link) texts(ctx context.Context, text string) (list []string, err error
 }
 
 // understands has the server read a statement, look up its names and check the account's rights. Nothing runs.
-func (l *link) understands(ctx context.Context, text string) error {
+func (l *link) understands(ctx context.Context, text string) (err error) {
 	l.open = true
 	prepared, err := l.conn.PrepareContext(ctx, text)
 	if err != nil {
 		return err
 	}
-	return prepared.Close()
+	defer func() { err = errors.Join(err, prepared.Close()) }()
+	return nil
 }
 
 // commit commits.

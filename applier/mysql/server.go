@@ -82,9 +82,6 @@ func (s *server) valueRows() rowForm {
 	return rowsByUnion
 }
 
-// hasUUID tells whether there is a type of that name.
-func (s *server) hasUUID() bool { return s.maria && s.number >= 100700 }
-
 // sqlMode makes every session strict. Zero dates are refused, a 0 is written to a numbered column as it is, and a
 // backslash in a text is a backslash.
 const sqlMode = "STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION," +

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -321,15 +320,3 @@ func (b *builder) leave(entry []byte) error {
 type capability struct{ set, merge bool }
 
 var errNoAnswer = errors.New("the server does not say which commands it knows")
-
-// sameText tells whether two lists of members are the same set.
-func sortedFields(fields []any) [][2]string {
-	out := make([][2]string, 0, len(fields)/2)
-	for i := 0; i+1 < len(fields); i += 2 {
-		name, _ := fields[i].([]byte)
-		value, _ := fields[i+1].([]byte)
-		out = append(out, [2]string{string(name), string(value)})
-	}
-	slices.SortFunc(out, func(a, b [2]string) int { return bytes.Compare([]byte(a[0]), []byte(b[0])) })
-	return out
-}

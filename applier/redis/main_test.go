@@ -1,7 +1,7 @@
 package redis_test
 
 import (
-	"context"
+	"errors"
 	"net"
 	"strings"
 	"testing"
@@ -47,8 +47,8 @@ func clientOf(t testing.TB, addr string) *server {
 // do runs a command on the server.
 func (s *server) do(t testing.TB, args ...any) any {
 	t.Helper()
-	v, err := s.Do(context.Background(), args...).Result()
-	if err != nil && err != goredis.Nil {
+	v, err := s.Do(t.Context(), args...).Result()
+	if err != nil && !errors.Is(err, goredis.Nil) {
 		t.Fatalf("%v: %v", args, err)
 	}
 	return v

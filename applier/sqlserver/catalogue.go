@@ -97,17 +97,24 @@ type querier interface {
 
 // each runs a query and hands each row to take, which scans it.
 func each(ctx context.Context, q querier, take func(scan func(...any) error) error, query string, args ...any) error {
-	rows, err := q.QueryContext(ctx, query, args...)
-	if err != nil {
-		return numbered(ctx, q, err)
-	}
-	for rows.Next() && err == nil {
-		err = take(rows.Scan)
-	}
-	if err = errors.Join(err, rows.Err(), rows.Close()); err != nil {
-		return numbered(ctx, q, err)
+	if err := scanned(ctx, q, take, query, args...); err != nil {
+		return numbered(ctx, q, err) // the rows are closed: the connection can be asked
 	}
 	return nil
+}
+
+func scanned(ctx context.Context, q querier, take func(scan func(...any) error) error, query string, args ...any) (err error) {
+	rows, err := q.QueryContext(ctx, query, args...)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		if err := take(rows.Scan); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
 }
 
 // Names are compared without case, whatever the catalogue's collation does. Where no schema is named the account's own

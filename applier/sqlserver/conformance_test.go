@@ -130,7 +130,7 @@ func (s *server) database(t testing.TB) (name string, db *sql.DB) {
 	db = s.open(t, name)
 	t.Cleanup(func() {
 		_ = db.Close()
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
 		defer cancel()
 		s.cut(ctx, t, name, 0)
 		if _, err := s.admin.ExecContext(ctx, "DROP DATABASE ["+name+"]"); err != nil {
@@ -143,24 +143,11 @@ func (s *server) database(t testing.TB) (name string, db *sql.DB) {
 // empty drops the tables of a database, those that others refer to last.
 func (s *server) empty(t testing.TB, db *sql.DB) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
 	defer cancel()
 	for range 3 {
-		var tables []string
-		rows, err := db.QueryContext(ctx, "SELECT QUOTENAME(TABLE_SCHEMA) + '.' + QUOTENAME(TABLE_NAME) FROM INFORMATION_SCHEMA.TABLES WHERE TABLE_TYPE = 'BASE TABLE'")
-		if err != nil {
-			t.Fatal(err)
-		}
-		for rows.Next() {
-			var table string
-			if err := rows.Scan(&table); err != nil {
-				t.Fatal(err)
-			}
-			tables = append(tables, table)
-		}
-		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-			t.Fatal(err)
-		}
+		tables := column[string](ctx, t, db,
+			"SELECT QUOTENAME(TABLE_SCHEMA) + '.' + QUOTENAME(TABLE_NAME) FROM INFORMATION_SCHEMA.TABLES WHERE TABLE_TYPE = 'BASE TABLE'")
 		for _, table := range tables {
 			if _, err := db.ExecContext(ctx, "DROP TABLE "+table); err != nil {
 				t.Logf("%s: %v", table, err)
@@ -169,24 +156,32 @@ func (s *server) empty(t testing.TB, db *sql.DB) {
 	}
 }
 
+// column reads the one column of a query.
+func column[T any](ctx context.Context, t testing.TB, db *sql.DB, query string, args ...any) (values []T) {
+	t.Helper()
+	rows, err := db.QueryContext(ctx, query, args...)
+	if err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var v T
+		if err := rows.Scan(&v); err != nil {
+			t.Fatal(err)
+		}
+		values = append(values, v)
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return values
+}
+
 // cut ends the sessions in a database, but one.
 func (s *server) cut(ctx context.Context, t testing.TB, database string, but int) {
 	t.Helper()
-	rows, err := s.admin.QueryContext(ctx, "SELECT session_id FROM sys.dm_exec_sessions WHERE database_id = DB_ID(@p1) AND session_id NOT IN (@@SPID, @p2)", database, but)
-	if err != nil {
-		t.Fatalf("looking for sessions: %v", err)
-	}
-	var sessions []int
-	for rows.Next() {
-		var id int
-		if err := rows.Scan(&id); err != nil {
-			t.Fatal(err)
-		}
-		sessions = append(sessions, id)
-	}
-	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-		t.Fatal(err)
-	}
+	sessions := column[int](ctx, t, s.admin,
+		"SELECT session_id FROM sys.dm_exec_sessions WHERE database_id = DB_ID(@p1) AND session_id NOT IN (@@SPID, @p2)", database, but)
 	for _, id := range sessions {
 		if _, err := s.admin.ExecContext(ctx, "KILL "+strconv.Itoa(id)); err != nil {
 			t.Logf("ending session %d: %v", id, err)

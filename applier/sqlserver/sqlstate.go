@@ -34,7 +34,7 @@ func numbered(ctx context.Context, q querier, err error) error {
 	}
 	defer func() { _ = rows.Close() }() // what is known of the first error counts
 	var state string
-	if !rows.Next() || rows.Scan(&state) != nil || len(state) != 5 {
+	if !rows.Next() || rows.Scan(&state) != nil || rows.Err() != nil || len(state) != 5 {
 		return err
 	}
 	n, known := numbers[state]

@@ -24,7 +24,6 @@ var (
 	int32Type     = value.Type{Kind: value.Integer, Name: "integer", Bits: 32}
 	int64Type     = value.Type{Kind: value.Integer, Name: "bigint", Bits: 64}
 	uint8Type     = value.Type{Kind: value.Integer, Name: "tinyint unsigned", Bits: 8, Unsigned: true}
-	truthType     = value.Type{Kind: value.Integer, Name: "tinyint(1)", Bits: 8, Truth: true}
 	uint64Type    = value.Type{Kind: value.Integer, Name: "bigint unsigned", Bits: 64, Unsigned: true}
 	numericType   = value.Type{Kind: value.Decimal, Name: "numeric", Special: true}
 	moneyType     = value.Type{Kind: value.Decimal, Name: "numeric(10,2)", Precision: 10, Scale: 2, Special: true}

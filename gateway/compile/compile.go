@@ -76,6 +76,7 @@ func Files(name string, files []*pipelinev1.File, resolve configfile.Resolve) *R
 	r.takeConfig()
 	r.takeJobs(parsed)
 	r.tables()
+	r.keyspaces()
 	r.loops()
 	r.gather(parsed)
 	return r
@@ -163,6 +164,19 @@ func (r *Result) checkConnections(j *jobfile.Job) {
 		case kind != "" && !fits(kind):
 			v.Error("name a connection of type "+strings.Join(types, " or "),
 				"%s cannot write to connection %s of type %s", c.Writer, name, kind)
+		}
+	}
+}
+
+// keyspaces gives connections to Cassandra that name no keyspace the one of the first output to them, jobs by name: that is
+// where positions are kept. In RDI such a connection needs none (spec 2.3).
+func (r *Result) keyspaces() {
+	for _, job := range r.Pipeline.GetJobs() {
+		for _, out := range job.GetOutputs() {
+			c := r.Pipeline.GetConnections()[out.GetConnection()]
+			if out.GetCassandra() != nil && c.GetType() == configfile.Cassandra && c.GetDatabase() == "" {
+				c.Database = out.GetRelational().GetSchema()
+			}
 		}
 	}
 }

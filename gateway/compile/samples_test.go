@@ -11,13 +11,13 @@ import (
 	"slipstream/gateway/compile"
 )
 
-// TestSamples compiles the demo's pipeline and every one under deploy/samples: what we show must be right, without as much as a warning.
+// TestSamples compiles the demo's pipeline, the one for Cassandra, and every one under deploy/samples: what we show must be right, without as much as a warning.
 func TestSamples(t *testing.T) {
 	configs, err := filepath.Glob("../../deploy/samples/*/config.yaml")
 	if err != nil || len(configs) < 2 {
 		t.Fatalf("samples: %v, %v", configs, err)
 	}
-	for _, config := range append(configs, "../../deploy/demo/config.yaml") {
+	for _, config := range append(configs, "../../deploy/demo/config.yaml", "../../deploy/jobs/cassandra/config.yaml") {
 		dir := filepath.Dir(config)
 		t.Run(filepath.Base(dir), func(t *testing.T) {
 			jobs, err := filepath.Glob(filepath.Join(dir, "jobs", "*"))

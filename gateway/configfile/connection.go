@@ -28,7 +28,7 @@ const (
 // writes to one of them is refused.
 var (
 	types      = []string{PostgreSQL, SQLite, Redis, MySQL, MariaDB, SQLServer, Oracle, DB2, Cassandra}
-	available  = []string{PostgreSQL, SQLite, MySQL, MariaDB, SQLServer, Redis}
+	available  = []string{PostgreSQL, SQLite, MySQL, MariaDB, SQLServer, Oracle, Cassandra, Redis}
 	relational = []string{PostgreSQL, SQLite, MySQL, MariaDB, SQLServer, Oracle, DB2}
 )
 
@@ -40,7 +40,7 @@ func Available(kind string) bool { return slices.Contains(available, kind) }
 
 // AvailableTargets are the types that relational.write can write to in this version.
 func AvailableTargets() []string {
-	return slices.DeleteFunc(slices.Clone(available), func(t string) bool { return t == Redis })
+	return slices.DeleteFunc(slices.Clone(available), func(t string) bool { return !Relational(t) })
 }
 
 const maxPort = 65535

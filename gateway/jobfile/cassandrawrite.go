@@ -6,34 +6,45 @@ import (
 	"slipstream/gateway/yamlfile"
 )
 
-// readCassandraWrite checks cassandra.write (spec 5.4).
-func (j *Job) readCassandraWrite(with *yamlfile.Map) {
-	for _, key := range []string{"connection", "keyspace", "table"} {
-		if v := with.Require(key, "write "+key+": <name>"); v.Present() {
-			v.Text()
+// readCassandraWrite reads cassandra.write (spec 5.4): a table whose schema is a keyspace, mirrored by its primary key.
+func (j *Job) readCassandraWrite(v yamlfile.Value, with *yamlfile.Map) *pipelinev1.Output {
+	w := &pipelinev1.RelationalWrite{}
+	form := &pipelinev1.CassandraForm{}
+	out := &pipelinev1.Output{Path: v.Path(), Writer: &pipelinev1.Output_Relational{Relational: w}, Cassandra: form}
+	if c := with.Require("connection", "write connection: <name of a connection in config.yaml>"); c.Present() {
+		out.Connection, _ = c.Text()
+		j.connect(v.Path(), "cassandra.write", out.Connection, c)
+	}
+	if k := with.Require("keyspace", "write keyspace: <keyspace>"); k.Present() {
+		w.Schema, _ = k.Text()
+	}
+	if t := with.Require("table", "write table: <table>"); t.Present() {
+		w.Table, _ = t.Text()
+	}
+	if f := with.Take("opcode_field"); f.Present() {
+		if text, ok := f.Text(); ok {
+			checkPath(f, text)
+			w.OpcodeField = text
 		}
 	}
-	keys := with.Require("keys", "write keys: with the columns of the primary key, each after a hyphen")
-	var columns []*pipelinev1.OutputColumn
-	if keys.Present() {
-		if items, ok := keys.Items(); ok && len(items) == 0 {
-			keys.Error("write at least one column", "keys is empty")
-		}
-		columns = readList(keys, nil, true, 0)
+	if s := with.Take("skip_nulls"); s.Written() {
+		form.SkipNulls, _ = s.Bool()
 	}
-	if m := with.Take("mapping"); m.Written() {
-		readList(m, columns, false, 0)
+	if a := with.Take("auto_create"); a.Written() {
+		w.AutoCreate, _ = a.Bool()
 	}
-	if v := with.Take("opcode_field"); v.Present() {
-		if text, ok := v.Text(); ok {
-			checkPath(v, text)
-		}
-	}
-	if v := with.Take("skip_nulls"); v.Written() {
-		v.Bool()
-	}
-	if v := with.Take("foreach"); v.Present() {
-		v.Text()
-	}
-	with.Done(yamlfile.Hints{Elsewhere: map[string]string{"schema": "write keyspace:", "database": "write keyspace:"}})
+	own := readChoices(with, j.choices)
+	w.OnFiltered, w.EmptyAsNull, w.NumericOverflow = own.filtered, own.empty, own.overflow
+	j.readColumns(with, w, own.missing)
+	readForeach(with, w)
+	with.Done(yamlfile.Hints{Elsewhere: map[string]string{
+		"schema": "write keyspace:", "database": "write keyspace:", "columns": "write mapping:", "on_missing": "write on_missing_field:",
+		"load_strategy": "remove it: rows are mirrored; a history cannot be kept in Cassandra",
+		"strip_nul":     "remove it: Cassandra holds NUL characters",
+		"truncate":      "remove it: Cassandra's texts have no length",
+		"binary":        "write it with a column: <column>: {field: <field>, binary: hex}",
+		"type":          "write it with a column: <column>: {field: <field>, type: timestamp}",
+		"unit":          "write it with a column: <column>: {field: <field>, unit: ms}",
+	}})
+	return out
 }

@@ -47,12 +47,7 @@ func (j *Job) readWriter(v yamlfile.Value) *pipelinev1.Output {
 	case "redis.write":
 		return j.readRedisWrite(v, with)
 	case "cassandra.write":
-		// Read and checked to the last attribute, so that the file is found to be right or wrong as a whole.
-		j.readCassandraWrite(with)
-		if m, ok := v.Map(); ok {
-			m.Take("uses").Error("remove the output", "%s is not supported yet by this version", uses)
-		}
-		return nil
+		return j.readCassandraWrite(v, with)
 	}
 	return j.readRelational(v, with)
 }

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc"
 
 	target "slipstream/applier"
+	"slipstream/applier/cassandra"
 	"slipstream/applier/mysql"
 	"slipstream/applier/postgres"
 	redisapplier "slipstream/applier/redis"
@@ -51,7 +52,7 @@ func assemble(ctx context.Context, p *host.Process, o Options, rdb *redis.Client
 	if l.peers.Appliers, err = host.DialAppliers(o.Appliers); err != nil {
 		return l, err
 	}
-	for _, d := range []target.Dialect{sqlite.Dialect{DataDir: o.Dir}, postgres.Dialect{}, mysql.Dialect{}, sqlserver.Dialect{}, redisapplier.Dialect{}} {
+	for _, d := range []target.Dialect{sqlite.Dialect{DataDir: o.Dir}, postgres.Dialect{}, mysql.Dialect{}, sqlserver.Dialect{}, cassandra.Dialect{}, redisapplier.Dialect{}} {
 		if _, elsewhere := l.peers.Appliers[d.Name()]; elsewhere {
 			continue
 		}

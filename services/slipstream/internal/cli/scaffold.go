@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"slipstream/gateway/compile"
+	"slipstream/gateway/configfile"
 )
 
 //go:embed templates
@@ -22,8 +23,8 @@ const sampleJob = compile.JobsFolder + "/sample.yaml"
 
 // The database types of spec 7, those with a template first.
 var (
-	scaffolded = []string{"postgresql", "sqlite", "mysql", "mariadb", "sqlserver"}
-	promised   = []string{"oracle", "redis", "cassandra", "db2"}
+	scaffolded = []string{"postgresql", "sqlite", "mysql", "mariadb", "sqlserver", "oracle", "cassandra"}
+	promised   = []string{"redis", "db2"}
 )
 
 func (a *app) scaffold() *cobra.Command {
@@ -76,7 +77,11 @@ func scaffoldFiles(kind string) (map[string]string, error) {
 	source, err1 := read("source.yaml")
 	target, err2 := read(kind + ".yaml")
 	applier, err3 := read("applier.yaml")
-	job, err4 := read("job.yaml")
+	sample := "job.yaml"
+	if kind == configfile.Cassandra {
+		sample = "job_cassandra.yaml" // whose writer is another
+	}
+	job, err4 := read(sample)
 	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		return nil, fmt.Errorf("reading the templates: %w", err)
 	}

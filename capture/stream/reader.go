@@ -83,7 +83,7 @@ func (r *Reader) Read(ctx context.Context, limit int) (*Batch, error) {
 	if err != nil {
 		b.Release()
 		var gone *Discontinuity
-		if errors.As(err, &gone) {
+		if errors.As(err, &gone) && ctx.Err() == nil {
 			return nil, err
 		}
 		return nil, r.broken(ctx, err)

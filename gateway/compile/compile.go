@@ -21,6 +21,8 @@ import (
 const (
 	// ConfigFile is the name of the configuration file.
 	ConfigFile = "config.yaml"
+	// SourceFile is the name of the file that says where the source is, for a ConfigFile that does not, or of another one.
+	SourceFile = "source.yaml"
 	// JobsFolder is the folder of the job files.
 	JobsFolder = "jobs"
 )
@@ -37,6 +39,7 @@ type Result struct {
 	Unmapped map[string]map[string]bool
 
 	config *configfile.Config
+	source *configfile.SourceFile
 	jobs   map[string]*jobfile.Job
 }
 
@@ -58,6 +61,9 @@ func Files(name string, files []*pipelinev1.File, resolve configfile.Resolve) *R
 	files = slices.SortedFunc(slices.Values(files), func(a, b *pipelinev1.File) int {
 		return strings.Compare(a.GetPath(), b.GetPath())
 	})
+	if i := slices.IndexFunc(files, func(f *pipelinev1.File) bool { return f.GetPath() == SourceFile }); i >= 0 {
+		r.source = configfile.ReadSource(SourceFile, files[i].GetText())
+	}
 	var parsed []*jobfile.Job
 	seen := make(map[string]bool)
 	for _, f := range files {
@@ -65,11 +71,12 @@ func Files(name string, files []*pipelinev1.File, resolve configfile.Resolve) *R
 		case seen[f.GetPath()]:
 			r.problem(f.GetPath(), "the file was sent twice", "send it once")
 		case f.GetPath() == ConfigFile:
-			r.config = configfile.Read(f.GetPath(), f.GetText(), resolve)
+			r.config = configfile.Read(f.GetPath(), f.GetText(), r.source, resolve)
+		case f.GetPath() == SourceFile: // read above, before the configuration
 		case IsJobFile(f.GetPath()):
 			parsed = append(parsed, r.defaults().Read(f.GetPath(), f.GetText()))
 		default:
-			r.problem(f.GetPath(), "the file is neither config.yaml nor a job", "name it config.yaml, or jobs/<name>.yaml")
+			r.problem(f.GetPath(), "the file is neither config.yaml nor source.yaml nor a job", "name it config.yaml, source.yaml or jobs/<name>.yaml")
 		}
 		seen[f.GetPath()] = true
 	}
@@ -99,6 +106,9 @@ func (r *Result) takeConfig() {
 	r.Pipeline.Settings = r.config.Settings
 	r.Pipeline.Connections = r.config.Connections
 	r.Pipeline.Files = append(r.Pipeline.Files, &pipelinev1.File{Path: ConfigFile, Text: r.config.Text})
+	if r.source != nil {
+		r.Pipeline.Files = append(r.Pipeline.Files, &pipelinev1.File{Path: SourceFile, Text: r.source.Text})
+	}
 }
 
 func (r *Result) takeJobs(parsed []*jobfile.Job) {
@@ -253,6 +263,9 @@ func (r *Result) problem(file, message, fix string) {
 func (r *Result) gather(parsed []*jobfile.Job) {
 	if r.config != nil {
 		r.Problems = append(r.Problems, r.config.File.Problems()...)
+	}
+	if r.source != nil {
+		r.Problems = append(r.Problems, r.source.File.Problems()...)
 	}
 	for _, j := range parsed {
 		r.Problems = append(r.Problems, j.File.Problems()...)

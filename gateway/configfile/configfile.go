@@ -44,8 +44,8 @@ type Config struct {
 	written map[string]yamlfile.Value // connections by name
 }
 
-// Read reads a config.yaml.
-func Read(name string, text []byte, resolve Resolve) *Config {
+// Read reads a config.yaml. source is the file that takes the place of the source written in it; nil where there is none.
+func Read(name string, text []byte, source *SourceFile, resolve Resolve) *Config {
 	text = yamlfile.WithoutMark(text)
 	c := &Config{
 		File:        yamlfile.Parse(name, text),
@@ -55,12 +55,12 @@ func Read(name string, text []byte, resolve Resolve) *Config {
 		written:     make(map[string]yamlfile.Value),
 	}
 	var secrets []clearSecret
-	c.read(resolve, &secrets)
+	c.read(source, resolve, &secrets)
 	c.Text = mask(text, secrets)
 	return c
 }
 
-func (c *Config) read(resolve Resolve, secrets *[]clearSecret) {
+func (c *Config) read(source *SourceFile, resolve Resolve, secrets *[]clearSecret) {
 	root := c.File.Root()
 	if !root.Present() {
 		if c.File.Errors() == 0 {
@@ -74,6 +74,7 @@ func (c *Config) read(resolve Resolve, secrets *[]clearSecret) {
 	}
 	c.readConnections(top, secrets)
 	c.readSource(top, secrets)
+	c.overrideSource(source)
 	c.readSettings(top, resolve)
 	c.readNewer(top)
 	top.Done(yamlfile.Hints{
@@ -149,7 +150,7 @@ func (c *Config) readSource(top *yamlfile.Map, secrets *[]clearSecret) {
 func (c *Config) checkSource(top *yamlfile.Map) {
 	if _, written := c.Declared[Source]; !written {
 		top.Take("connections").Error(
-			"add connections: source: with type: redis, host and port of the Redis that changes come from",
+			"add connections: source: with type: redis, host and port of the Redis that changes come from; or say where it is with --rdi-host and --rdi-port, or in a file source.yaml",
 			"connection source is missing")
 	}
 	for _, name := range []string{Source, Streams} {

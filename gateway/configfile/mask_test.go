@@ -26,7 +26,7 @@ func TestSecretsAreMasked(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			c := configfile.Read("config.yaml", []byte(tc.text), func(s string) (string, error) { return s, nil })
+			c := configfile.Read("config.yaml", []byte(tc.text), nil, func(s string) (string, error) { return s, nil })
 			if c.File.Errors() > 0 {
 				t.Fatal(c.File.Problems())
 			}

@@ -90,7 +90,7 @@ func readJob(name string, content []byte) meaning {
 
 func readConfig(name string, content []byte) meaning {
 	// What references stand for is not known here and does not matter: they stay as they are.
-	c := configfile.Read(name, content, func(string) (string, error) { return "1", nil })
+	c := configfile.Read(name, content, nil, func(string) (string, error) { return "1", nil })
 	return meaning{file: c.File, config: c}
 }
 

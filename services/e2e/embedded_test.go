@@ -31,7 +31,7 @@ func startEmbedded(t *testing.T, redisAddr string) *inProcess {
 		ended <- embedded.Serve(ctx, embedded.Options{
 			Listen: "127.0.0.1:0", Metrics: "off", Log: host.Logger(log, "info", "text"), Grace: 10 * time.Second,
 			Ready: func(address string) { ready <- address },
-		}, rdb, nil)
+		}, rdb)
 	}()
 	var l inProcess
 	t.Cleanup(func() {

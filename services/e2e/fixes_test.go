@@ -63,17 +63,17 @@ func (x *fixes) waiting() *flowv1.Fault {
 	return nil
 }
 
-// arrives waits for a row, doing what is printed meanwhile; each fix once.
+// arrives waits for a row, doing what is printed meanwhile; each fix once: a lane may still print what another one had mended.
 func (x *fixes) arrives(key int, mend func(fix string)) {
 	x.t.Helper()
-	done := ""
+	done := map[string]bool{}
 	await(x.t, 60*time.Second, fmt.Sprintf("the row of tank:%d", key), func() (bool, string) {
 		if x.has(key) {
 			return true, ""
 		}
 		f := x.waiting()
-		if fix := f.GetFix(); fix != "" && fix != done {
-			done = fix
+		if fix := f.GetFix(); fix != "" && !done[fix] {
+			done[fix] = true
 			x.t.Logf("doing what is printed: %s", fix)
 			mend(fix)
 		}

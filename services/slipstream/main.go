@@ -53,7 +53,7 @@ func run() int {
 			if err := host.FromEnvironment(flags); err != nil {
 				return err
 			}
-			o.Dir, o.Log = r.Dir, host.Logger(r.Stderr, level, format)
+			o.Dir, o.Files, o.Log = r.Dir, r.Files, host.Logger(r.Stderr, level, format)
 			o.Deployed = func(d *gatewayv1.DeployResponse) { cli.PrintProblems(r.Stderr, r.Dir, d.Problems) }
 			return embedded.Run(ctx, o)
 		},

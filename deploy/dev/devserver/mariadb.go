@@ -61,14 +61,15 @@ func StartMariaDB(ctx context.Context, options MariaDBOptions) (*MariaDBServer, 
 		return nil, err
 	}
 	data := filepath.Join(dir, "data")
-	if err := installTables(ctx, install, dir, data, account); err != nil {
+	scratch := filepath.Join(dir, "tmp") // not the machine's, where servers that start at once take each other's files
+	if err := installTables(ctx, install, dir, data, scratch, account); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	p := &process{
 		name: "MariaDB",
 		dir:  dir,
 		command: func(port int) *exec.Cmd {
-			cmd := exec.Command(binary, mariadbArgs(data, port, account, options)...)
+			cmd := exec.Command(binary, mariadbArgs(data, scratch, port, account, options)...)
 			cmd.Dir = dir
 			return cmd
 		},
@@ -95,16 +96,19 @@ func databaseAccount() (*user.User, error) {
 	return nil, errors.New("MariaDB refuses to run as root, and there is neither a user mysql nor a user nobody")
 }
 
-func installTables(ctx context.Context, install, dir, data string, account *user.User) error {
+func installTables(ctx context.Context, install, dir, data, scratch string, account *user.User) error {
+	if err := os.Mkdir(scratch, 0o700); err != nil {
+		return fmt.Errorf("making the folders of MariaDB: %w", err)
+	}
 	args := []string{
-		"--no-defaults", "--datadir=" + data, "--auth-root-authentication-method=normal", "--skip-test-db",
+		"--no-defaults", "--datadir=" + data, "--tmpdir=" + scratch, "--auth-root-authentication-method=normal", "--skip-test-db",
 		"--innodb-flush-log-at-trx-commit=0",
 	}
 	if account != nil {
 		args = append(args, "--user="+account.Username)
 		uid, err1 := strconv.Atoi(account.Uid)
 		gid, err2 := strconv.Atoi(account.Gid)
-		if err := errors.Join(err1, err2, os.Chown(dir, uid, gid)); err != nil {
+		if err := errors.Join(err1, err2, os.Chown(dir, uid, gid), os.Chown(scratch, uid, gid)); err != nil {
 			return fmt.Errorf("giving the folder of MariaDB to its user: %w", err)
 		}
 	}
@@ -117,9 +121,9 @@ func installTables(ctx context.Context, install, dir, data string, account *user
 	return nil
 }
 
-func mariadbArgs(data string, port int, account *user.User, options MariaDBOptions) []string {
+func mariadbArgs(data, scratch string, port int, account *user.User, options MariaDBOptions) []string {
 	args := []string{
-		"--no-defaults", "--datadir=" + data, "--bind-address=127.0.0.1", "--port=" + strconv.Itoa(port),
+		"--no-defaults", "--datadir=" + data, "--tmpdir=" + scratch, "--bind-address=127.0.0.1", "--port=" + strconv.Itoa(port),
 		"--socket=server.sock", // in the data folder: a whole path can be too long for a socket's name
 		"--pid-file=server.pid",
 		"--skip-name-resolve",

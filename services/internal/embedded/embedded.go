@@ -9,11 +9,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -31,8 +28,10 @@ import (
 
 // Options say what to run.
 type Options struct {
-	// Dir holds config.yaml and jobs/. Relative paths of database files begin there too.
+	// Dir is where relative paths of database files begin.
 	Dir string
+	// Files are the files of the pipeline.
+	Files []*pipelinev1.File
 	// Listen is the address of the gateway's gRPC server.
 	Listen string
 	// Metrics is the address of /metrics; "off" for none.
@@ -52,22 +51,18 @@ type Options struct {
 // ErrProblems is what Run ends with when the files have errors; Deployed was told which.
 var ErrProblems = errors.New("the pipeline was not started")
 
-// Run runs the pipeline in o.Dir until ctx ends. Files that equal the deployed generation do not make a new one.
+// Run runs the pipeline of o.Files until ctx ends. Files that equal the deployed generation do not make a new one.
 func Run(ctx context.Context, o Options) (err error) {
-	files, err := Read(o.Dir)
-	if err != nil {
-		return err
-	}
-	rdb, err := sourceOf(files, o)
+	rdb, err := sourceOf(o)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, rdb.Close()) }()
-	return Serve(ctx, o, rdb, files)
+	return Serve(ctx, o, rdb)
 }
 
-// Serve is Run with the source and the files given. Without files it deploys nothing: whoever calls the gateway does.
-func Serve(ctx context.Context, o Options, rdb *redis.Client, files []*pipelinev1.File) (err error) {
+// Serve is Run with the source given. Without files it deploys nothing: whoever calls the gateway does.
+func Serve(ctx context.Context, o Options, rdb *redis.Client) (err error) {
 	p := host.New("slipstream", o.Log)
 	redisurl.Quiet(p.Log)
 	if o.Grace > 0 {
@@ -95,22 +90,22 @@ func Serve(ctx context.Context, o Options, rdb *redis.Client, files []*pipelinev
 	defer func() { err = errors.Join(err, metrics.Close()) }()
 	p.Log.InfoContext(ctx, "serving", "address", lis.Addr().String(), "metrics", metrics.Addr(), "version", host.Version())
 	return p.Serve(ctx, lis, host.ServiceFunc(func(ctx context.Context) error {
-		return l.run(ctx, o, files, lis.Addr().String(), rdb.Options().Addr)
+		return l.run(ctx, o, lis.Addr().String(), rdb.Options().Addr)
 	}))
 }
 
 // run deploys the files and keeps the line running until ctx ends.
-func (l *line) run(ctx context.Context, o Options, files []*pipelinev1.File, address, source string) error {
-	if len(files) == 0 {
+func (l *line) run(ctx context.Context, o Options, address, source string) error {
+	if len(o.Files) == 0 {
 		if o.Ready != nil {
 			o.Ready(address)
 		}
 		<-ctx.Done()
 		return nil
 	}
-	r, err := l.gateway.Deploy(ctx, &gatewayv1.DeployRequest{Files: files})
+	r, err := l.gateway.Deploy(ctx, &gatewayv1.DeployRequest{Files: o.Files})
 	if err != nil {
-		return fmt.Errorf("deploying %s to Redis at %s: %s; check connections.source in %s, and that the server runs",
+		return fmt.Errorf("deploying %s to Redis at %s: %s; check connections.source in %s (or --source-host), and that the server runs",
 			o.Dir, source, status.Convert(err).Message(), compile.ConfigFile)
 	}
 	o.Deployed(r)
@@ -124,34 +119,9 @@ func (l *line) run(ctx context.Context, o Options, files []*pipelinev1.File, add
 	return nil
 }
 
-// Read reads the files of a pipeline's folder.
-func Read(dir string) ([]*pipelinev1.File, error) {
-	text, err := os.ReadFile(filepath.Join(dir, compile.ConfigFile))
-	if err != nil {
-		return nil, fmt.Errorf("reading the configuration: %w; name the folder with --dir, or write one with: slipstream scaffold", err)
-	}
-	files := []*pipelinev1.File{{Path: compile.ConfigFile, Text: text}}
-	entries, err := os.ReadDir(filepath.Join(dir, compile.JobsFolder))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("reading the jobs: %w", err)
-	}
-	for _, e := range entries {
-		path := compile.JobsFolder + "/" + e.Name()
-		if e.IsDir() || !compile.IsJobFile(path) {
-			continue
-		}
-		text, err := os.ReadFile(filepath.Join(dir, path))
-		if err != nil {
-			return nil, fmt.Errorf("reading a job: %w", err)
-		}
-		files = append(files, &pipelinev1.File{Path: path, Text: text})
-	}
-	return files, nil
-}
-
 // sourceOf makes a client of the source connection. When the files do not say enough for that, Deployed is told why.
-func sourceOf(files []*pipelinev1.File, o Options) (*redis.Client, error) {
-	r := compile.Files("", files, secret.Resolve)
+func sourceOf(o Options) (*redis.Client, error) {
+	r := compile.Files("", o.Files, secret.Resolve)
 	conn := r.Pipeline.GetConnections()[configfile.Source]
 	if conn == nil {
 		o.Deployed(&gatewayv1.DeployResponse{Problems: r.Problems})

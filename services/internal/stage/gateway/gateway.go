@@ -49,7 +49,7 @@ func Spec() host.Spec {
 			f.StringVar(&redisURL, "redis", "127.0.0.1:6379", "Redis that keeps the deployed pipelines: host:port or a redis:// URL; may hold references such as ${file:…}")
 			f.StringVar(&capture, "capture", "127.0.0.1:7401", "addresses of every capture instance, comma separated")
 			f.StringVar(&transformer, "transformer", "127.0.0.1:7402", "address of the transformer")
-			f.StringVar(&appliers, "appliers", "postgresql=127.0.0.1:7411,sqlite=127.0.0.1:7412,mysql=127.0.0.1:7413,sqlserver=127.0.0.1:7414,oracle=127.0.0.1:7417,cassandra=127.0.0.1:7418", "one applier a connection type: type=host:port, comma separated")
+			f.StringVar(&appliers, "appliers", "postgresql=127.0.0.1:7411,sqlite=127.0.0.1:7412,mysql=127.0.0.1:7413,sqlserver=127.0.0.1:7414,redis=127.0.0.1:7416,oracle=127.0.0.1:7417,cassandra=127.0.0.1:7418", "one applier a connection type: type=host:port, comma separated")
 		},
 		Build: func(_ context.Context, p *host.Process) (host.Service, error) {
 			redisurl.Quiet(p.Log)

@@ -30,7 +30,7 @@ func (a *app) validate() *cobra.Command {
 			if plan && offline {
 				return misused("a plan is made by the targets: give either --plan or --offline")
 			}
-			files, err := readFiles(dir)
+			files, err := a.readPipeline(cmd, dir)
 			if err != nil {
 				return err
 			}
@@ -54,7 +54,7 @@ func (a *app) validate() *cobra.Command {
 		},
 	}
 	a.gatewayFlags(cmd)
-	dirFlag(cmd, &dir)
+	filesFlags(cmd, &dir)
 	cmd.Flags().StringVarP(&output, "output", "o", "table", "table or json")
 	cmd.Flags().BoolVar(&offline, "offline", false, "check form and expressions only; connect to nothing")
 	cmd.Flags().BoolVar(&plan, "plan", false, "show the statements that deploy and the first lanes would run to create what is missing")
@@ -122,7 +122,7 @@ func (a *app) deploy() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "deploy", Short: "Check config.yaml and jobs, and run them if nothing is wrong", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			files, err := readFiles(dir)
+			files, err := a.readPipeline(cmd, dir)
 			if err != nil {
 				return err
 			}
@@ -162,7 +162,7 @@ func (a *app) deploy() *cobra.Command {
 		},
 	}
 	a.gatewayFlags(cmd)
-	dirFlag(cmd, &dir)
+	filesFlags(cmd, &dir)
 	cmd.Flags().BoolVar(&dry, "dry-run", false, "check and tell, but deploy nothing")
 	logFlag(cmd, true)
 	return cmd

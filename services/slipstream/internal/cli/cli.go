@@ -20,6 +20,7 @@ import (
 	"github.com/spf13/pflag"
 
 	gatewayv1 "slipstream/proto/slipstream/gateway/v1"
+	pipelinev1 "slipstream/proto/slipstream/pipeline/v1"
 )
 
 // Exit codes.
@@ -48,6 +49,8 @@ type Gateway struct {
 type Run struct {
 	// Dir holds config.yaml and jobs/.
 	Dir string
+	// Files are those in it, and what the flags say of the source.
+	Files []*pipelinev1.File
 	// Stdout is for results.
 	Stdout io.Writer
 	// Stderr is for logs and problems.
@@ -135,6 +138,9 @@ func New(deps Deps) *cobra.Command {
 		if name == "loglevel" {
 			name = "log-level" // the old spelling (spec 7)
 		}
+		if rest, is := strings.CutPrefix(name, "rdi-"); is {
+			name = "source-" + rest // as redis-di called it
+		}
 		return pflag.NormalizedName(name)
 	})
 	root.AddCommand(
@@ -188,10 +194,14 @@ func (a *app) run() *cobra.Command {
 		Long: "Run capture, transformer, applier and gateway in this process, with the files in --dir, until interrupted.\n" +
 			"The other commands reach it as they reach a gateway of its own.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.deps.Run(cmd.Context(), Run{Dir: dir, Stdout: cmd.OutOrStdout(), Stderr: cmd.ErrOrStderr()})
+			files, err := a.readPipeline(cmd, dir)
+			if err != nil {
+				return err
+			}
+			return a.deps.Run(cmd.Context(), Run{Dir: dir, Files: files, Stdout: cmd.OutOrStdout(), Stderr: cmd.ErrOrStderr()})
 		},
 	}
-	dirFlag(cmd, &dir)
+	filesFlags(cmd, &dir)
 	if a.deps.RunFlags != nil {
 		a.deps.RunFlags(cmd.Flags())
 	}

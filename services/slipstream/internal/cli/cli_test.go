@@ -302,12 +302,13 @@ func TestStartAndStop(t *testing.T) {
 func TestRun(t *testing.T) {
 	l := newLine()
 	var listen string
+	d := folder(t, "config.yaml", "C")
 	l.deps.RunFlags = func(f *pflag.FlagSet) { f.StringVar(&listen, "listen", "default:1", "where") }
 	l.deps.Run = func(_ context.Context, r cli.Run) error {
-		_, err := fmt.Fprint(r.Stdout, r.Dir, " ", listen)
+		_, err := fmt.Fprint(r.Stdout, r.Dir, " ", len(r.Files), " ", listen)
 		return err
 	}
-	if code, stdout, stderr := l.do(t, "run", "--dir", "d", "--listen", "h:2"); code != 0 || stdout != "d h:2" {
+	if code, stdout, stderr := l.do(t, "run", "--dir", d, "--listen", "h:2"); code != 0 || stdout != d+" 1 h:2" {
 		t.Errorf("%d, %q, %q", code, stdout, stderr)
 	}
 	l.deps.Run = func(_ context.Context, r cli.Run) error {

@@ -57,7 +57,7 @@ func (a *app) test() *cobra.Command {
 				}
 			}
 			if !deployed {
-				if req.Files, err = readFiles(dir); err != nil {
+				if req.Files, err = a.readPipeline(cmd, dir); err != nil {
 					return err
 				}
 			}
@@ -69,7 +69,7 @@ func (a *app) test() *cobra.Command {
 		},
 	}
 	a.gatewayFlags(cmd)
-	dirFlag(cmd, &dir)
+	filesFlags(cmd, &dir)
 	cmd.Flags().BoolVar(&deployed, "deployed", false, "test the job as deployed instead of the files in --dir")
 	cmd.Flags().StringVar(&records, "records", "", "file with records to run the job on; - is stdin")
 	cmd.Flags().StringVar(&keys, "keys", "", "glob of live keys to run the job on (default: the job's own pattern)")

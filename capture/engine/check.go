@@ -11,6 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"slipstream/capture/flush"
+	"slipstream/capture/recorder"
 	"slipstream/capture/source"
 	"slipstream/capture/stream"
 	"slipstream/proto/keyspace"
@@ -139,14 +140,47 @@ func (c *checking) server(ctx context.Context, p *pipelinev1.Pipeline, src *sour
 		return
 	}
 	c.events(ctx, rdb)
+	c.creations(ctx, rdb, facts, p)
 }
+
+// creations warns of jobs that tell c from u on a source that cannot (spec 1.3).
+func (c *checking) creations(ctx context.Context, rdb redis.UniversalClient, facts source.Facts, p *pipelinev1.Pipeline) {
+	if !slices.ContainsFunc(p.GetJobs(), recorder.SeesCreations) {
+		return
+	}
+	values, err := rdb.ConfigGet(ctx, notifications).Result()
+	setting, known := values[notifications]
+	why := ""
+	switch {
+	case strings.Contains(setting, "n"):
+		return
+	case facts.Major < 7:
+		why = facts.Server + " does not tell that a key is new"
+	case err != nil || !known:
+		why = "the source does not tell whether class n of " + notifications + " is on"
+	default:
+		if err := rdb.ConfigSet(ctx, notifications, setting).Err(); err == nil { // the value it has: only the permission is tried
+			return
+		}
+		why = "class n of " + notifications + " is off and the server refuses to turn it on"
+	}
+	for _, job := range p.GetJobs() {
+		if recorder.SeesCreations(job) {
+			c.job(job, "source.redis", warning, "keys that are made may come with opcode u instead of c: "+why,
+				"treat u as c in the job; or turn class n on, which Redis has since 7.0")
+		}
+	}
+}
+
+// notifications is the parameter that turns keyspace events on.
+const notifications = "notify-keyspace-events"
 
 // needed are the classes of keyspace events that the recorder listens to, and what they stand for is said there.
 const needed = "Kghdxe$"
 
 // events finds out whether the source tells of changes, or lets the recorder turn that on. The setting is not changed.
 func (c *checking) events(ctx context.Context, rdb redis.UniversalClient) {
-	const parameter = "notify-keyspace-events"
+	const parameter = notifications
 	line := fmt.Sprintf("set on the source: %s \"%s\" (redis-cli: CONFIG SET %s %s)", parameter, needed, parameter, needed)
 	values, err := rdb.ConfigGet(ctx, parameter).Result()
 	setting, known := values[parameter]

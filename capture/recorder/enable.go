@@ -11,6 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"slipstream/proto/keyspace"
+	pipelinev1 "slipstream/proto/slipstream/pipeline/v1"
 )
 
 // classes are what must be on in notify-keyspace-events: events by key (K), generic (g), hash (h), module (d), expired
@@ -63,6 +64,39 @@ func (n *Notifications) enable(ctx context.Context) (watched bool, err error) {
 	}
 	n.Log.InfoContext(ctx, "keyspace events turned on", "pipeline", n.pipeline, "before", setting, "added", lacks)
 	return true, nil
+}
+
+// creation is the class of the event "new" (Redis 7.0 and newer), which precedes that of the command that made a key.
+const creation = "n"
+
+// SeesCreations says whether a job can tell c from u: its expressions see the opcode, or a writer keeps it (spec 1.3).
+// For others the event "new" would only double the messages of keys that are made.
+func SeesCreations(j *pipelinev1.Job) bool {
+	return j.GetRowFormat() == pipelinev1.RowFormat_ROW_FORMAT_FULL || slices.ContainsFunc(j.GetOutputs(), func(o *pipelinev1.Output) bool {
+		return slices.ContainsFunc(o.GetRelational().GetColumns(), func(c *pipelinev1.OutputColumn) bool { return c.GetDocument().GetOpcode() != "" })
+	})
+}
+
+// tellCreations turns on the event "new" for the jobs that want it. Without it nothing is lost: made keys come as u.
+func (n *Notifications) tellCreations(ctx context.Context, plan *Plan) error {
+	if !plan.Creations {
+		return nil
+	}
+	setting, ok, err := n.setting(ctx)
+	if err != nil || !ok || strings.Contains(setting, creation) {
+		return err
+	}
+	err = n.src.ConfigSet(ctx, parameter, setting+creation).Err()
+	var refusal redis.Error
+	switch {
+	case errors.As(err, &refusal):
+		n.Log.WarnContext(ctx, "made keys come with opcode u: the server does not turn class n of keyspace events on", "pipeline", n.pipeline, "reason", err)
+	case err != nil:
+		return fmt.Errorf("turning events of made keys on: %w", err)
+	default:
+		n.Log.InfoContext(ctx, "keyspace events turned on", "pipeline", n.pipeline, "before", setting, "added", creation)
+	}
+	return nil
 }
 
 // setting reads the parameter; ok says whether the server tells.

@@ -2,9 +2,11 @@ package recorder_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
+	"slipstream/capture/recorder"
 	"slipstream/deploy/dev/devserver"
 	pipelinev1 "slipstream/proto/slipstream/pipeline/v1"
 )
@@ -183,6 +185,41 @@ func TestCreated(t *testing.T) {
 	r.do("RENAME", "c:1", "c:2")
 	r.expect("c", "c hset c:1", "u hset c:1", "d rename_from c:1", "c rename_to c:2")
 	r.expect("all", "c hset c:1", "u hset c:1", "d rename_from c:1", "c rename_to c:2")
+}
+
+// TestCreationsAreAskedFor: class n is turned on as soon as a job sees opcodes, and not before (spec 1.3).
+func TestCreationsAreAskedFor(t *testing.T) {
+	r := newRig(t, devserver.RedisOptions{}, job("c", "c:*"))
+	n := r.started()
+	class := func() bool {
+		return strings.Contains(r.rdb.ConfigGet(t.Context(), "notify-keyspace-events").Val()["notify-keyspace-events"], "n")
+	}
+	if class() {
+		t.Error("class n is on, and no job sees opcodes")
+	}
+	r.spec.Jobs[0].RowFormat = pipelinev1.RowFormat_ROW_FORMAT_FULL
+	n.Configure(r.plan())
+	r.eventually("class n is on", class)
+	r.do("HSET", "c:1", "a", "1")
+	r.do("HSET", "c:1", "a", "2")
+	r.expect("c", "c hset c:1", "u hset c:1")
+}
+
+// TestSeesCreations (spec 1.3, 5.5).
+func TestSeesCreations(t *testing.T) {
+	column := func(d *pipelinev1.Document) *pipelinev1.Output {
+		return &pipelinev1.Output{Writer: &pipelinev1.Output_Relational{Relational: &pipelinev1.RelationalWrite{
+			Columns: []*pipelinev1.OutputColumn{{}, {Source: &pipelinev1.OutputColumn_Document{Document: d}}},
+		}}}
+	}
+	for want, j := range map[bool]*pipelinev1.Job{
+		true:  {Outputs: []*pipelinev1.Output{{}, column(&pipelinev1.Document{Opcode: "op_code"})}},
+		false: {RowFormat: pipelinev1.RowFormat_ROW_FORMAT_PARTIAL, Outputs: []*pipelinev1.Output{column(&pipelinev1.Document{All: true})}},
+	} {
+		if got := recorder.SeesCreations(j); got != want {
+			t.Errorf("%v sees creations: %t", j, got)
+		}
+	}
 }
 
 // TestJSON: events of JSON documents as RedisJSON and valkey-json send them. This server has no such module, so the test

@@ -18,6 +18,8 @@ type Plan struct {
 	Jobs       []Job
 	// OnFlush are the jobs that a flush of the source stops, also those whose stream an application writes.
 	OnFlush []Flushed
+	// Creations says that some job tells c from u.
+	Creations bool
 }
 
 // Flushed is a job that a flush stops, and its logical database.
@@ -55,6 +57,7 @@ func NewPlan(p *pipelinev1.Pipeline, src *source.Config) *Plan {
 		if !j.GetEnabled() || s.GetStream() != "" || s.GetKeyPattern() == "" {
 			continue
 		}
+		plan.Creations = plan.Creations || SeesCreations(j)
 		all := len(s.GetTypes()) == 0
 		plan.Jobs = append(plan.Jobs, Job{
 			Name:    j.GetName(),

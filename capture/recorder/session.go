@@ -209,6 +209,9 @@ func (s *subscription) control(ctx context.Context, plan *Plan) error {
 	out.Command("PSUBSCRIBE", quiet) // so that PING is answered in one way, with or without jobs
 	subscribed := map[string]bool{}
 	follow := func(plan *Plan) error {
+		if err := s.n.tellCreations(ctx, plan); err != nil {
+			return err
+		}
 		t := newTable(plan)
 		for pattern := range t.patterns {
 			if !subscribed[pattern] {

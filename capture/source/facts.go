@@ -12,6 +12,7 @@ import (
 // Facts is what a server is and can do.
 type Facts struct {
 	Server  string // "Redis 7.0.15", "Valkey 8.1.1"
+	Major   int    // version of Redis whose commands it has; 0 when it does not tell
 	RunID   string // changes with every start
 	ReplID  string // the replication history
 	Role    string // "master" or "slave"
@@ -61,6 +62,8 @@ func facts(info string) Facts {
 		switch name {
 		case "redis_version":
 			redisVersion = value
+			major, _, _ := strings.Cut(value, ".")
+			f.Major, _ = strconv.Atoi(major) // 0 where it is no number
 		case "valkey_version":
 			valkeyVersion = value
 		case "run_id":

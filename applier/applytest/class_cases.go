@@ -168,7 +168,7 @@ func openClassCase(t *testing.T, f *fixture) {
 		t.Run(fault.ClassName(class), func(t *testing.T) {
 			db := f.pairs(t)
 			d := &faulty{Dialect: f.Dialect, beforeOpen: until(1, 2, func() error { return trouble(class) })}
-			c := dial(t, f.engine(t, d), db, job(out("t", "*id", "v")), 0)
+			c := f.dial(t, f.engine(t, d), db, job(out("t", "*id", "v")), 0)
 			if got := c.waits(class); got.Fix != suiteFix {
 				t.Errorf("waits for %v", got)
 			}

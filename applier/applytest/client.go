@@ -18,6 +18,7 @@ import (
 // client is the sending end of a lane, with the engine at the other.
 type client struct {
 	t      testing.TB
+	form   func(*applierv1.RowBatch) *applierv1.RowBatch // a batch as the target has it
 	sender *flow.Sender[*applierv1.RowBatch]
 	opened *flowv1.Opened
 	cancel context.CancelFunc
@@ -51,13 +52,13 @@ func (f *fixture) open(t testing.TB, db Database, j *pipelinev1.Job) *client {
 // openWith opens a lane through a given dialect.
 func (f *fixture) openWith(t testing.TB, db Database, d applier.Dialect, j *pipelinev1.Job, partition uint32) *client {
 	t.Helper()
-	c := dial(t, f.engine(t, d), db, j, partition)
+	c := f.dial(t, f.engine(t, d), db, j, partition)
 	c.await()
 	return c
 }
 
 // dial begins to open a lane and does not wait for it.
-func dial(t testing.TB, e *engine.Engine, db Database, j *pipelinev1.Job, partition uint32) *client {
+func (f *fixture) dial(t testing.TB, e *engine.Engine, db Database, j *pipelinev1.Job, partition uint32) *client {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	down, up, end := flow.Pipe[*applierv1.RowBatch](ctx)
@@ -65,6 +66,7 @@ func dial(t testing.TB, e *engine.Engine, db Database, j *pipelinev1.Job, partit
 		t: t, cancel: cancel, done: make(chan error, 1), ready: make(chan struct{}),
 		settled: make(chan *flowv1.Settled, 1000), rejects: make(chan *flowv1.Rejects, 1000), waiting: make(chan *flowv1.Waiting, 1000),
 		images: make(chan *applierv1.BeforeResponse, 1),
+		form:   func(b *applierv1.RowBatch) *applierv1.RowBatch { return f.translate(j, b) },
 	}
 	go func() {
 		err := e.Run(up)
@@ -72,7 +74,7 @@ func dial(t testing.TB, e *engine.Engine, db Database, j *pipelinev1.Job, partit
 		c.done <- err
 	}()
 	open := &flowv1.Open{
-		Lane: laneOf(partition), Job: j, Connection: db.Connection, Settings: settings(), WindowBytes: 64 << 20, Owner: "suite",
+		Lane: laneOf(partition), Job: f.form(j), Connection: db.Connection, Settings: settings(), WindowBytes: 64 << 20, Owner: "suite",
 	}
 	go func() {
 		defer close(c.ready)
@@ -124,9 +126,15 @@ func (c *client) store(sequence uint64) {
 func (c *client) send(batches ...*applierv1.RowBatch) {
 	c.t.Helper()
 	for _, b := range batches {
-		if err := c.sender.Send(c.t.Context(), b); err != nil {
-			c.t.Fatalf("sending batch %d: %v", b.Sequence, err)
-		}
+		c.raw(c.form(b))
+	}
+}
+
+// raw sends a batch as it is.
+func (c *client) raw(b *applierv1.RowBatch) {
+	c.t.Helper()
+	if err := c.sender.Send(c.t.Context(), b); err != nil {
+		c.t.Fatalf("sending batch %d: %v", b.Sequence, err)
 	}
 }
 

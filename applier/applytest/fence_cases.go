@@ -52,14 +52,19 @@ func session(t *testing.T, target applier.Target) (applier.Session, *flowv1.Open
 }
 
 // writeOne makes a write of one row with text columns.
-func writeOne(t *testing.T, target applier.Target, name string, values ...string) *applier.Write {
+func (f *fixture) writeOne(t *testing.T, target applier.Target, name string, values ...string) *applier.Write {
 	t.Helper()
-	table, err := target.Table(t.Context(), out(name, "*id", "v"))
+	o := out(name, "*id", "v")
+	bound, err := target.Table(t.Context(), f.form(job(o)).Outputs[0])
 	if err != nil {
 		t.Fatalf("binding table %s: %v", name, err)
 	}
-	if table.Columns[1].Type.Kind != value.Text {
-		t.Fatalf("column v is of kind %v", table.Columns[1].Type.Kind)
+	if f.Store != nil {
+		for i, c := range f.Store.Columns(o, table(0).upsert(0, values[0], values[1]).rows) {
+			values[i] = string(c.Text)
+		}
+	} else if bound.Columns[1].Type.Kind != value.Text {
+		t.Fatalf("column v is of kind %v", bound.Columns[1].Type.Kind)
 	}
 	v := &applier.Values{Count: 1}
 	for _, text := range values {
@@ -67,7 +72,7 @@ func writeOne(t *testing.T, target applier.Target, name string, values ...string
 			Text: []byte(text), Start: []uint32{0}, End: []uint32{uint32(len(text))}, States: []applier.State{applier.Present},
 		})
 	}
-	return &applier.Write{Table: table, Verb: applier.Upsert, Columns: []int{0, 1}, Rows: []int32{0}, Values: v}
+	return &applier.Write{Table: bound, Verb: applier.Upsert, Columns: []int{0, 1}, Rows: []int32{0}, Values: v}
 }
 
 func (f *fixture) pairs(t *testing.T) Database {
@@ -125,14 +130,14 @@ func wakingOwnerCase(t *testing.T, f *fixture) {
 	db := f.pairs(t)
 	a, b := f.target(t, db), f.target(t, db)
 	stopped, _ := session(t, a)
-	w := writeOne(t, a, "t", "a", "stale")
+	w := f.writeOne(t, a, "t", "a", "stale")
 	owner, o := session(t, b)
 	if o.Epoch != 2 {
 		t.Errorf("epoch is %d", o.Epoch)
 	}
 	wantClass(t, commit(t, stopped, nil, at(1), w), flowv1.FaultClass_FAULT_CLASS_FENCED)
 	f.wantRows(t, db, "t", []string{"id", "v"})
-	if err := commit(t, owner, nil, at(1), writeOne(t, b, "t", "a", "new")); err != nil {
+	if err := commit(t, owner, nil, at(1), f.writeOne(t, b, "t", "a", "new")); err != nil {
 		t.Errorf("the owner: %v", err)
 	}
 	wantClass(t, commit(t, stopped, at(1), at(2), w), flowv1.FaultClass_FAULT_CLASS_FENCED)
@@ -143,7 +148,7 @@ func openWaitsCase(t *testing.T, f *fixture) {
 	db := f.pairs(t)
 	a, b := f.target(t, db), f.target(t, db)
 	first, _ := session(t, a)
-	w := writeOne(t, a, "t", "a", "in time")
+	w := f.writeOne(t, a, "t", "a", "in time")
 	txn, err := first.Begin(t.Context(), nil, at(1), nil)
 	if err != nil {
 		t.Fatalf("beginning: %v", err)
@@ -185,14 +190,14 @@ func wrongPositionCase(t *testing.T, f *fixture) {
 	db := f.pairs(t)
 	target := f.target(t, db)
 	s, _ := session(t, target)
-	w := writeOne(t, target, "t", "a", "1")
+	w := f.writeOne(t, target, "t", "a", "1")
 	if err := commit(t, s, nil, at(1), w); err != nil {
 		t.Fatalf("committing: %v", err)
 	}
 	for name, prev := range map[string]*changev1.Position{
 		"before": nil, "after": at(2), "other side": {Main: at(1).Main},
 	} {
-		wantClass(t, commit(t, s, prev, at(3), writeOne(t, target, "t", "a", name)), flowv1.FaultClass_FAULT_CLASS_FENCED)
+		wantClass(t, commit(t, s, prev, at(3), f.writeOne(t, target, "t", "a", name)), flowv1.FaultClass_FAULT_CLASS_FENCED)
 	}
 	f.wantRows(t, db, "t", []string{"id", "v"}, "a|1")
 	if err := commit(t, s, at(1), at(2)); err != nil {
@@ -208,7 +213,7 @@ func rollbackCase(t *testing.T, f *fixture) {
 	if err != nil {
 		t.Fatalf("beginning: %v", err)
 	}
-	if err := txn.Write(t.Context(), writeOne(t, target, "t", "a", "1")); err != nil {
+	if err := txn.Write(t.Context(), f.writeOne(t, target, "t", "a", "1")); err != nil {
 		t.Fatalf("writing: %v", err)
 	}
 	for range 2 {
@@ -217,7 +222,7 @@ func rollbackCase(t *testing.T, f *fixture) {
 		}
 	}
 	f.wantRows(t, db, "t", []string{"id", "v"})
-	if err := commit(t, s, nil, at(1), writeOne(t, target, "t", "b", "1")); err != nil {
+	if err := commit(t, s, nil, at(1), f.writeOne(t, target, "t", "b", "1")); err != nil {
 		t.Errorf("the session after a rollback: %v", err)
 	}
 	f.wantRows(t, db, "t", []string{"id", "v"}, "b|1")
@@ -233,7 +238,7 @@ func savepointCase(t *testing.T, f *fixture) {
 	}
 	write := func(id string, then error) error {
 		return txn.Try(t.Context(), func() error {
-			if err := txn.Write(t.Context(), writeOne(t, target, "t", id, "v")); err != nil {
+			if err := txn.Write(t.Context(), f.writeOne(t, target, "t", id, "v")); err != nil {
 				return err
 			}
 			return then

@@ -2,7 +2,8 @@
 // from both sides. A dialect's test gives a Harness and calls Run; its benchmark calls Bench.
 //
 // Most cases drive the engine over a hop without a network and look at the tables with the harness's own connection;
-// cases about the fence use sessions directly. A case gets a database of its own. The words: a client is the sending
+// cases about the fence use sessions directly. A case gets a database of its own.
+// A target without tables says how it keeps the suite's rows (Store), and which cases mean nothing there (Harness.Lacks). The words: a client is the sending
 // end of a lane, as capture has it; a fixture is what the cases of one run share; faulty is a dialect around the real one
 // that puts trouble between engine and database; a relay is a network between dialect and server that loses things.
 //
@@ -65,6 +66,10 @@ type Harness struct {
 	Small func(t testing.TB) (db Database, free func(t testing.TB))
 	// Pairs says that lengths of texts count pairs of bytes, as UTF-16 has them: some characters take two.
 	Pairs bool
+	// Store is set for a target without tables, in place of Types and Quote; its databases need no Exec and no Query.
+	Store *Store
+	// Lacks is what the target lacks, with the reason: the cases that need it mean nothing there, and are listed.
+	Lacks map[Need]string
 }
 
 // Database is an empty database.
@@ -117,10 +122,7 @@ func Run(t *testing.T, h Harness, only ...string) {
 		h.Types.Five = "VARCHAR(5)"
 	}
 	f := &fixture{h}
-	for _, group := range []struct {
-		name  string
-		cases []testCase
-	}{
+	groups := []group{
 		{"write", writeCases},
 		{"value", valueCases},
 		{"foreach", foreachCases},
@@ -140,16 +142,35 @@ func Run(t *testing.T, h Harness, only ...string) {
 		{"choice", choiceCases},
 		{"create", createCases},
 		{"preview", previewCases},
-	} {
-		if len(only) > 0 && !slices.Contains(only, group.name) || group.name == "network" && !f.networked(t) {
+	}
+	named(t, groups)
+	out := map[string][]string{}
+	defer left(t, out)
+	for _, g := range groups {
+		if len(only) > 0 && !slices.Contains(only, g.name) || g.name == "network" && !f.networked(t) {
 			continue
 		}
-		t.Run(group.name, func(t *testing.T) {
-			for _, c := range group.cases {
+		if why := f.lacks(g.name); why != "" {
+			out[why] = append(out[why], g.name)
+			continue
+		}
+		t.Run(g.name, func(t *testing.T) {
+			for _, c := range g.cases {
+				name := g.name + "/" + c.name
+				if why := f.lacks(name); why != "" {
+					out[why] = append(out[why], name)
+					continue
+				}
 				t.Run(c.name, func(t *testing.T) { c.run(t, f) })
 			}
 		})
 	}
+}
+
+// group is cases about one thing.
+type group struct {
+	name  string
+	cases []testCase
 }
 
 // networked tells whether the database is reached by a network.
@@ -191,6 +212,9 @@ func (f *fixture) engine(t testing.TB, dialect applier.Dialect) *engine.Engine {
 // create makes a table: pairs of column and definition, then the key columns.
 func (f *fixture) create(t testing.TB, db Database, table string, columns [][2]string, keys ...string) {
 	t.Helper()
+	if f.Store != nil {
+		return // its rows need none
+	}
 	var parts []string
 	for _, c := range columns {
 		parts = append(parts, f.Quote(c[0])+" "+c[1])
@@ -215,12 +239,18 @@ func (f *fixture) wantRows(t testing.TB, db Database, table string, columns []st
 
 func (f *fixture) rows(t testing.TB, db Database, table string, columns []string) []string {
 	t.Helper()
+	var got []string
+	if f.Store != nil {
+		for _, row := range f.Store.Rows(t, db, table, columns) {
+			got = append(got, strings.Join(row, "|"))
+		}
+		return got
+	}
 	var quoted []string
 	for _, c := range columns {
 		quoted = append(quoted, f.Quote(c))
 	}
 	list := strings.Join(quoted, ", ")
-	var got []string
 	for _, row := range db.Query(t, "SELECT "+list+" FROM "+f.Quote(table)+" ORDER BY "+list) {
 		got = append(got, strings.Join(row, "|"))
 	}

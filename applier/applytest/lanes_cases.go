@@ -149,6 +149,8 @@ func splitCase(t *testing.T, f *fixture) {
 		v, w := "1", any("fits")
 		if bad[i] {
 			v, w = "-1", nil
+			f.unfit(t, db, "a", fmt.Sprint(i))
+			f.unfit(t, db, "b", fmt.Sprint(i))
 		}
 		a.upsert(uint32(i), fmt.Sprint(i), v)
 		b.upsert(uint32(i), fmt.Sprint(i), w)

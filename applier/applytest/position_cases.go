@@ -117,6 +117,7 @@ func foreignSourceCase(t *testing.T, f *fixture) {
 
 func drainCase(t *testing.T, f *fixture) {
 	db, c := f.people(t)
+	f.unfit(t, db, "people", "b")
 	c.send(batch(1, table(0).upsert(0, "a", "A", "1").upsert(1, "b", "B", "x")), batch(2, table(0).upsert(0, "a", "B", "2")))
 	p, err := c.sender.Drain(t.Context())
 	if err != nil || !applier.SamePosition(p, at(2)) {

@@ -48,11 +48,11 @@ func badValueCase(t *testing.T, f *fixture) {
 func missingKeyCase(t *testing.T, f *fixture) {
 	db, c := f.people(t)
 	c.apply(batch(1, table(0).upsert(0, "a", "A", "1").upsert(1, nil, "B", "2").upsert(2, absent{}, "C", "3")))
-	if got := reasons(c.refused()); got != "missing key column id on upsert\nmissing key column id on upsert\n" {
+	if got := reasons(c.refused()); got != f.reason("missing key column id on upsert\nmissing key column id on upsert\n", "id") {
 		t.Errorf("reasons: %s", got)
 	}
 	c.apply(batch(2, table(0).del(0, nil, nil, nil)))
-	if got := reasons(c.refused()); got != "missing key column id on delete\n" {
+	if got := reasons(c.refused()); got != f.reason("missing key column id on delete\n", "id") {
 		t.Errorf("reasons: %s", got)
 	}
 	f.wantRows(t, db, "people", personColumns, "a|A|1")
@@ -76,10 +76,12 @@ func isolateCase(t *testing.T, f *fixture) {
 	for i := range uint32(1000) {
 		qty := "1"
 		if slices.Contains(bad, i) {
+			f.unfit(t, db, "stock", strconv.Itoa(int(i)))
 			qty = "-1"
 		}
 		r.upsert(i, strconv.Itoa(int(i)), qty)
 	}
+	f.unfit(t, db, "stock", "5000")
 	r.upsert(1000, "5000", nil)
 	s := c.apply(batch(1, r))
 	if s.Counts.GetRejected() != 6 || s.Counts.GetRows() != 995 {
@@ -113,6 +115,7 @@ func perOutputCase(t *testing.T, f *fixture) {
 	db := f.database(t)
 	f.create(t, db, "a", [][2]string{{"id", f.Types.Key}, {"v", f.Types.Integer}}, "id")
 	f.create(t, db, "b", [][2]string{{"id", f.Types.Key}, {"v", f.Types.Text}}, "id")
+	f.unfit(t, db, "a", "k")
 	c := f.open(t, db, job(out("a", "*id", "v"), out("b", "*id", "v")))
 	c.apply(batch(1, table(0).upsert(0, "k", "word"), table(1).upsert(0, "k", "word")))
 	if r := c.refused(); len(r) != 1 || r[0].Output != 0 {
@@ -125,6 +128,7 @@ func perOutputCase(t *testing.T, f *fixture) {
 func holdCase(t *testing.T, f *fixture) {
 	db := f.database(t)
 	f.create(t, db, "people", [][2]string{{"id", f.Types.Key}, {"name", f.Types.Text}, {"age", f.Types.Integer}}, "id")
+	f.unfit(t, db, "people", "a")
 	var stored atomic.Bool
 	d := &faulty{Dialect: f.Dialect, beforeCommit: func(int32) error {
 		if !stored.Load() {
@@ -164,6 +168,7 @@ func heldEmptyCase(t *testing.T, f *fixture) {
 
 func slowStoreCase(t *testing.T, f *fixture) {
 	db, slow := f.people(t)
+	f.unfit(t, db, "people", "b")
 	slow.manual = true
 	slow.send(batch(1, table(0).upsert(0, "a", "of the slow", "1").upsert(1, "b", "B", "many")))
 	if r := slow.refused(); len(r) != 1 {
@@ -186,6 +191,7 @@ func slowStoreCase(t *testing.T, f *fixture) {
 func crashBeforeStoredCase(t *testing.T, f *fixture) {
 	db, c := f.people(t)
 	c.manual = true
+	f.unfit(t, db, "people", "a")
 	b := batch(1, table(0).upsert(0, "a", "A", "abc").upsert(1, "b", "B", "2"))
 	c.send(b)
 	first := reasons(c.refused())
@@ -207,6 +213,7 @@ func crashBeforeStoredCase(t *testing.T, f *fixture) {
 func lostAfterStoredCase(t *testing.T, f *fixture) {
 	db := f.database(t)
 	f.create(t, db, "people", [][2]string{{"id", f.Types.Key}, {"name", f.Types.Text}, {"age", f.Types.Integer}}, "id")
+	f.unfit(t, db, "people", "a")
 	d := &faulty{Dialect: f.Dialect, beforeCommit: once()}
 	c := f.openWith(t, db, d, job(out("people", "*id", "name", "age")), 0)
 	c.apply(batch(1, table(0).upsert(0, "a", "A", "abc").upsert(1, "b", "B", "2")))

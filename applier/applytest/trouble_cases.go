@@ -171,7 +171,7 @@ func oppositeOrderCase(t *testing.T, f *fixture) {
 					}
 					r.upsert(uint32(i), fmt.Sprintf("%03d", k), fmt.Sprint(lane), fmt.Sprint(n))
 				}
-				if err := c.sender.Send(t.Context(), batch(n, r)); err != nil {
+				if err := c.sender.Send(t.Context(), c.form(batch(n, r))); err != nil {
 					t.Errorf("lane %d: %v", lane, err)
 				}
 			}
@@ -194,7 +194,7 @@ func secretCase(t *testing.T, f *fixture) {
 		Name: good.Name, Type: good.Type, Host: good.Host, Port: good.Port, Database: good.Database, User: good.User,
 		Password: "${file:" + t.TempDir() + "/absent}", Args: good.Args, Options: good.Options,
 	}
-	c := dial(t, f.engine(t, f.Dialect), db, job(out("t", "*id", "v")), 0)
+	c := f.dial(t, f.engine(t, f.Dialect), db, job(out("t", "*id", "v")), 0)
 	fault := c.waits(flowv1.FaultClass_FAULT_CLASS_PERMISSION)
 	if !strings.Contains(fault.Message, "absent") || !strings.HasPrefix(fault.Stage, "applier-") {
 		t.Errorf("waits for %v", fault)
@@ -203,9 +203,9 @@ func secretCase(t *testing.T, f *fixture) {
 
 func malformedCase(t *testing.T, f *fixture) {
 	db, c := f.people(t)
-	b := batch(1, table(0).upsert(0, "a", "A", "1"))
+	b := c.form(batch(1, table(0).upsert(0, "a", "A", "1")))
 	b.Tables[0].Columns[1].Ends[0] = 1 << 20
-	c.send(b)
+	c.raw(b)
 	if err := c.ends(); err == nil {
 		t.Error("the stream ended well")
 	}

@@ -44,16 +44,20 @@ func (f *fixture) converted(t *testing.T, declared string, values []any, want []
 
 func emptyCase(t *testing.T, f *fixture) {
 	f.converted(t, f.Types.Text, []any{nil, "", " ", "null"}, []string{Null, "", " ", "null"})
+	if f.Lacks[NeedTypes] != "" {
+		return
+	}
 	for _, declared := range []string{f.Types.Integer, f.Types.Decimal, f.Types.Float, f.Types.Boolean, f.Types.Date, f.Types.Timestamp, f.Types.Time} {
 		f.converted(t, declared, []any{nil, ""}, []string{Null, Null})
 	}
 }
 
 func textCase(t *testing.T, f *fixture) {
+	digits := "12345678901234567890.12345678901234567890123456789"
 	long := strings.Repeat("long enough to leave a page behind ", 4000)
 	f.converted(t, f.Types.Text,
-		[]any{"plain", "Grüße, 世界", "🚀 e\u0301", `it's "quoted" \ {a,b}`, "line\r\n\tbreak", "007", "1.50", number("1.50"), true, document(`{"a": [1,2]}`), long},
-		[]string{"plain", "Grüße, 世界", "🚀 e\u0301", `it's "quoted" \ {a,b}`, "line\r\n\tbreak", "007", "1.50", "1.50", "true", `{"a": [1,2]}`, long})
+		[]any{"plain", "Grüße, 世界", "🚀 e\u0301", `it's "quoted" \ {a,b}`, "line\r\n\tbreak", "007", "1.50", number("1.50"), number(digits), number("9007199254740993"), true, document(`{"a": [1,2]}`), long},
+		[]string{"plain", "Grüße, 世界", "🚀 e\u0301", `it's "quoted" \ {a,b}`, "line\r\n\tbreak", "007", "1.50", "1.50", digits, "9007199254740993", "true", `{"a": [1,2]}`, long})
 }
 
 func nulCase(t *testing.T, f *fixture) {
@@ -67,6 +71,9 @@ func nulCase(t *testing.T, f *fixture) {
 			t.Errorf("rejects: %v", r)
 		}
 		f.wantRows(t, db, "people", personColumns, "b|fine|2")
+	}
+	if f.Lacks[NeedTypes] != "" {
+		return
 	}
 	f.converted(t, f.Types.Binary, []any{"YQBi", "0x00ff00"}, []string{"a\x00b", "\x00\xff\x00"})
 }

@@ -158,7 +158,7 @@ func outputsCase(t *testing.T, f *fixture) {
 func sharedTableCase(t *testing.T, f *fixture) {
 	db := f.database(t)
 	f.create(t, db, "t", [][2]string{{"id", f.Types.Key}, {"x", f.Types.Text}, {"y", f.Types.Text}}, "id")
-	c := f.open(t, db, job(out("t", "*id", "x"), out("T", "*id", "y")))
+	c := f.open(t, db, job(f.merged(out("t", "*id", "x")), f.merged(out("T", "*id", "y"))))
 	c.apply(batch(1,
 		table(0).upsert(0, "a", "x0").del(1, "b", nil).upsert(3, "c", "x3"),
 		table(1).upsert(0, "a", "y0").upsert(2, "b", "y2").del(4, "c", nil)))

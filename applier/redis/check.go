@@ -57,7 +57,7 @@ func (c *checking) problem(severity pipelinev1.Severity, message, fix string) {
 }
 
 func (c *checking) fault(err error) {
-	c.problem(pipelinev1.Severity_SEVERITY_ERROR, err.Error(), fault.Of(err).Fix)
+	c.problem(pipelinev1.Severity_SEVERITY_ERROR, err.Error(), fault.Of(c.target.told(err)).Fix)
 }
 
 // info are the facts that INFO tells.
@@ -119,7 +119,31 @@ var needed = map[pipelinev1.RedisType][]string{
 }
 
 // always are the commands that every lane needs.
-var always = []string{"multi", "exec", "watch", "unwatch", "type", "hset", "hmget", "hdel", "info", "command"}
+var always = []string{"multi", "exec", "watch", "unwatch", "type", "hset", "hmget", "hdel", "info", "command", "scan", "select", "client|setname"}
+
+// everything is what any lane may need of the server as it is known.
+func (t *target) everything() []string {
+	names := append(slices.Clone(always), "expire", "pexpire")
+	for kind, list := range needed {
+		if kind != pipelinev1.RedisType_REDIS_TYPE_JSON || t.json.Load() {
+			names = append(names, list...)
+		}
+	}
+	if t.options.wait {
+		names = append(names, "wait")
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// grant is the statement that lets the connection's user run commands on keys.
+func (t *target) grant(keys string, names []string) string {
+	user := t.options.user
+	if user == "" {
+		user = "default"
+	}
+	return "ACL SETUSER " + user + " " + keys + " +" + strings.Join(names, " +")
+}
 
 // grants looks for commands that the user may not run. Only users who may ask (ACL DRYRUN, Redis 7) are told before the
 // first lane; others find out there.
@@ -151,8 +175,8 @@ func (c *checking) grants(ctx context.Context, jobs []*pipelinev1.Job) {
 		if user == "" {
 			user = "default"
 		}
-		c.problem(pipelinev1.Severity_SEVERITY_ERROR, fmt.Sprintf("user %s may not run %s", user, strings.Join(missing, ", ")),
-			"ACL SETUSER "+user+" +"+strings.Join(missing, " +"))
+		c.problem(pipelinev1.Severity_SEVERITY_ERROR, fmt.Sprintf("user %s may not run %s, or not on keys %s*", user, strings.Join(missing, ", "), own),
+			c.target.grant("~"+own+"*", missing))
 	}
 }
 
@@ -173,7 +197,7 @@ func (t *target) missingGrants(ctx context.Context, names []string) ([]string, e
 	}
 	dry := make([]command, len(names))
 	for i, name := range names {
-		dry[i] = command{args: append([]any{"ACL", "DRYRUN", who, name}, example(name)...)}
+		dry[i] = command{args: append([]any{"ACL", "DRYRUN", who}, example(name)...)}
 	}
 	if answers, err = send(ctx, conn, dry); err != nil {
 		return nil, err
@@ -188,25 +212,30 @@ func (t *target) missingGrants(ctx context.Context, names []string) ([]string, e
 	return missing, nil
 }
 
-// example are arguments with which a command is complete.
+// example is a command that is complete, on a key of ours.
 func example(name string) []any {
+	const key = own + "k"
+	first, second, _ := strings.Cut(name, "|")
+	line := []any{first}
 	switch name {
-	case "multi", "exec", "unwatch", "info", "command":
-		return nil
 	case "watch", "type", "del", "json.get":
-		return []any{"k"}
+		line = append(line, key)
 	case "hmget", "hdel", "sadd", "srem", "zrem", "set", "expire", "pexpire":
-		return []any{"k", "1"}
+		line = append(line, key, "1")
 	case "xdel":
-		return []any{"k", "1-1"}
-	case "hset", "zadd", "json.set":
-		return []any{"k", "1", "1"}
+		line = append(line, key, "1-1")
+	case "hset", "zadd", "json.set", "json.merge":
+		line = append(line, key, "1", "1")
 	case "xadd":
-		return []any{"k", "*", "1", "1"}
+		line = append(line, key, "*", "1", "1")
 	case "wait":
-		return []any{"0", "1"}
+		line = append(line, "0", "1")
+	case "select", "scan":
+		line = append(line, "0")
+	case "client|setname":
+		line = append(line, second, clientName)
 	}
-	return nil
+	return line
 }
 
 // documents asks whether the server has JSON documents.

@@ -50,7 +50,7 @@ var kinds = map[string]struct {
 }{
 	"LOADING":     {flowv1.FaultClass_FAULT_CLASS_CONNECTION, "wait until the server has loaded its data"},
 	"MASTERDOWN":  {flowv1.FaultClass_FAULT_CLASS_CONNECTION, "let the connection name the primary"},
-	"READONLY":    {flowv1.FaultClass_FAULT_CLASS_CONNECTION, "let the connection name the primary: this server is a replica"},
+	"READONLY":    {flowv1.FaultClass_FAULT_CLASS_CAPACITY, "let the connection name the primary: this server is a replica"},
 	"CLUSTERDOWN": {flowv1.FaultClass_FAULT_CLASS_CONNECTION, "bring the cluster up: redis-cli --cluster check"},
 	"MOVED":       {flowv1.FaultClass_FAULT_CLASS_CONNECTION, "write cluster: true in the connection: the server is part of a cluster"},
 	"ASK":         {flowv1.FaultClass_FAULT_CLASS_CONNECTION, "write cluster: true in the connection: the server is part of a cluster"},
@@ -85,6 +85,24 @@ func classed(err error) error {
 	}
 	k := kinds[word]
 	return &fault.Error{Class: k.class, Code: word, Fix: k.fix, Err: err}
+}
+
+// told completes an error of class PERMISSION with the statement that gives the connection's user what it needs, and leaves
+// out advice that is none on a cluster.
+func (t *target) told(err error) error {
+	var f *fault.Error
+	if !errors.As(err, &f) {
+		return err
+	}
+	switch f.Code {
+	case "NOPERM":
+		f.Fix = t.grant("~*", t.everything())
+	case "MOVED", "ASK", "CROSSSLOT":
+		if t.cluster != nil {
+			f.Fix = ""
+		}
+	}
+	return err
 }
 
 // refused tells whether an error is an answer of the server, after which the connection is as good as before.

@@ -68,9 +68,10 @@ func (t *target) Table(ctx context.Context, o *pipelinev1.Output) (*applier.Tabl
 		return nil, err
 	}
 	if f.kind == pipelinev1.RedisType_REDIS_TYPE_JSON {
+		t.json.Store(true)
 		has, err := t.documents(ctx)
 		if err != nil {
-			return nil, err
+			return nil, t.told(err)
 		}
 		if !has.set {
 			return nil, schemaFault("the server of connection %q has no JSON documents", t.name).WithFix(jsonFix)

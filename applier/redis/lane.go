@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"strconv"
 	"time"
@@ -18,11 +19,12 @@ import (
 type place struct {
 	source             string
 	epoch              uint64
+	fence              string // of the opening that raised the epoch
 	main, side         string // stream IDs
 	incarnation, phase string
 }
 
-var placeFields = []any{"source", "epoch", "last_id", "last_side_id", "incarnation", "state"}
+var placeFields = []any{"source", "epoch", "last_id", "last_side_id", "incarnation", "state", "fence"}
 
 func readPlace(key string) command {
 	return command{key: []byte(key), args: append([]any{"HMGET", key}, placeFields...)}
@@ -45,7 +47,7 @@ func placeOf(a answer) (p place, exists bool, err error) {
 	if err != nil {
 		return p, false, schemaFault("reading the epoch of a position: %w", err)
 	}
-	p = place{source: texts[0], epoch: epoch, main: texts[2], side: texts[3], incarnation: texts[4], phase: texts[5]}
+	p = place{source: texts[0], epoch: epoch, main: texts[2], side: texts[3], incarnation: texts[4], phase: texts[5], fence: texts[6]}
 	if p.main == "" {
 		p.main, p.side = "0-0", "0-0"
 	}
@@ -53,8 +55,8 @@ func placeOf(a answer) (p place, exists bool, err error) {
 }
 
 // holds tells whether the position is where a session left it.
-func (p place) holds(epoch uint64, source string, at *changev1.Position) bool {
-	return p.epoch == epoch && p.source == source && p.main == applier.FormatID(at.GetMain()) && p.side == applier.FormatID(at.GetSide())
+func (p place) holds(s *session, at *changev1.Position) bool {
+	return p.epoch == s.epoch && p.fence == s.fence && p.source == s.lane.GetSource() && p.main == applier.FormatID(at.GetMain()) && p.side == applier.FormatID(at.GetSide())
 }
 
 func now() string { return time.Now().UTC().Format("2006-01-02 15:04:05.000") }
@@ -62,7 +64,9 @@ func now() string { return time.Now().UTC().Format("2006-01-02 15:04:05.000") }
 // mostOpens is how often opening a lane is tried again because another owner opens it too.
 const mostOpens = 10
 
-// OpenLane issues the fence. A transaction of an earlier owner watches the position, so raising the epoch defeats it.
+// OpenLane issues the fence. A transaction of an earlier owner watches the position, so raising the epoch defeats it. A
+// Redis that fails over, or crashes without having written, may forget an opening, and then gives its epoch once more: so
+// each opening has a random word as well, and two never hold the same fence.
 func (t *target) OpenLane(ctx context.Context, lane *flowv1.Lane, owner string) (applier.Session, *flowv1.Opened, error) {
 	key := t.positionKey(lane)
 	conn, err := t.hold(ctx, key)
@@ -71,18 +75,19 @@ func (t *target) OpenLane(ctx context.Context, lane *flowv1.Lane, owner string) 
 	}
 	defer func() { _ = conn.Close() }() // what it says adds nothing
 	for try := 0; ; try++ {
-		opened, err := t.raise(ctx, conn, lane, key, owner)
+		fence := rand.Text()
+		opened, err := t.raise(ctx, conn, lane, key, owner, fence)
 		if err == nil {
-			return &session{target: t, lane: lane, key: key, epoch: opened.Epoch}, opened, nil
+			return &session{target: t, lane: lane, key: key, epoch: opened.Epoch, fence: fence}, opened, nil
 		}
 		if fault.Class(err) != flowv1.FaultClass_FAULT_CLASS_CONFLICT || try >= mostOpens {
 			t.lost(ctx, err)
-			return nil, nil, fmt.Errorf("opening the lane: %w", err)
+			return nil, nil, fmt.Errorf("opening the lane: %w", t.told(err))
 		}
 	}
 }
 
-func (t *target) raise(ctx context.Context, conn *redis.Conn, lane *flowv1.Lane, key, owner string) (*flowv1.Opened, error) {
+func (t *target) raise(ctx context.Context, conn *redis.Conn, lane *flowv1.Lane, key, owner, fence string) (*flowv1.Opened, error) {
 	answers, err := whole(ctx, conn, []command{{args: []any{"WATCH", key}}, readPlace(key)})
 	if err != nil {
 		return nil, err
@@ -104,7 +109,7 @@ func (t *target) raise(ctx context.Context, conn *redis.Conn, lane *flowv1.Lane,
 		opened.State = &changev1.LaneState{Incarnation: p.incarnation, Phase: p.phase}
 	}
 	set := []any{
-		"HSET", key, "source", lane.GetSource(), "epoch", opened.Epoch, "last_id", p.main, "last_side_id", p.side,
+		"HSET", key, "source", lane.GetSource(), "epoch", opened.Epoch, "fence", fence, "last_id", p.main, "last_side_id", p.side,
 		"incarnation", p.incarnation, "state", p.phase, "owner", owner, "updated_at", now(),
 	}
 	if _, err := execute(ctx, conn, []command{{args: set}}); err != nil {
@@ -155,7 +160,10 @@ func (t *target) hold(ctx context.Context, key string) (*redis.Conn, error) {
 
 // lost looks at an error after which the cluster may have another shape.
 func (t *target) lost(ctx context.Context, err error) {
-	if t.cluster != nil && fault.Class(err) == flowv1.FaultClass_FAULT_CLASS_CONNECTION {
+	if t.cluster == nil || err == nil {
+		return
+	}
+	if f := fault.Of(err); f.Class == flowv1.FaultClass_FAULT_CLASS_CONNECTION || f.Code == "READONLY" {
 		t.cluster.ReloadState(ctx)
 	}
 }
@@ -217,6 +225,7 @@ type session struct {
 	lane   *flowv1.Lane
 	key    string // of the position
 	epoch  uint64
+	fence  string
 	txn    *txn // under way, if any
 
 	refused map[string]error // rows that the server refused inside EXEC, until a batch commits

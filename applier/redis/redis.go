@@ -26,6 +26,7 @@ package redis
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/redis/go-redis/v9"
 
@@ -66,6 +67,7 @@ type target struct {
 	single  *redis.Client        // nil on a cluster
 	cluster *redis.ClusterClient // nil otherwise
 
+	json atomic.Bool   // an output has documents
 	turn chan struct{} // held by the lane that writes what other lanes write too
 }
 

@@ -156,7 +156,7 @@ func (t *txn) read(ctx context.Context, x *index, owners, rows []string, before 
 	}
 	for _, a := range answers {
 		if a.err != nil {
-			return fmt.Errorf("reading the row index: %w", a.err)
+			return fmt.Errorf("reading the row index: %w", t.target.told(a.err))
 		}
 	}
 	answers = answers[len(before):]

@@ -64,6 +64,7 @@ func (t *txn) check(ctx context.Context, more ...command) ([]answer, error) {
 	}
 	for _, a := range answers[:2] {
 		if a.err != nil {
+			t.target.lost(ctx, a.err)
 			return nil, a.err
 		}
 	}
@@ -80,7 +81,7 @@ func (t *txn) mine(a answer) (err error) {
 		return err
 	}
 	s := t.session
-	if !t.before.holds(s.epoch, s.lane.GetSource(), t.prev) {
+	if !t.before.holds(s, t.prev) {
 		return fencedFault("the lane's position no longer has epoch %d and position %s", s.epoch, applier.FormatID(t.prev.GetMain()))
 	}
 	return nil
@@ -112,7 +113,9 @@ func (t *txn) Try(_ context.Context, fn func() error) error {
 }
 
 // Commit sends the buffer.
-func (t *txn) Commit(ctx context.Context) error {
+func (t *txn) Commit(ctx context.Context) error { return t.target.told(t.commit(ctx)) }
+
+func (t *txn) commit(ctx context.Context) error {
 	if _, err := t.check(ctx); err != nil { // nothing was asked before, if the batch has no rows
 		return err
 	}
@@ -197,7 +200,7 @@ func (t *txn) verify(ctx context.Context, answers []answer) error {
 		return err
 	}
 	p, _, err := placeOf(found[1])
-	if err == nil && !p.holds(t.session.epoch, t.session.lane.GetSource(), t.next) {
+	if err == nil && !p.holds(t.session, t.next) {
 		err = fencedFault("the lane's position moved on after a command had failed: %w", failed)
 	}
 	if err != nil {

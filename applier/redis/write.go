@@ -10,6 +10,10 @@ import (
 
 // Write buffers the commands of many rows.
 func (t *txn) Write(ctx context.Context, w *applier.Write) error {
+	return t.target.told(t.write(ctx, w))
+}
+
+func (t *txn) write(ctx context.Context, w *applier.Write) error {
 	f, ok := w.Table.Native.(*form)
 	if !ok {
 		return schemaFault("table %s was not bound by this dialect", w.Table.Name)

@@ -92,6 +92,14 @@ func (c *checking) server(facts map[string]string) {
 		c.problem(pipelinev1.Severity_SEVERITY_ERROR, "the server is a replica and takes no writes",
 			"name its primary, which is "+facts["master_host"]+":"+facts["master_port"])
 	}
+	if c.target.options.wait && c.target.cluster == nil && facts["connected_slaves"] == "0" {
+		then := "lanes wait until one has what they wrote"
+		if !c.target.options.waitAgain {
+			then = "each batch takes wait_timeout longer, and nothing is gained"
+		}
+		c.problem(pipelinev1.Severity_SEVERITY_WARNING, "wait_enabled asks for a replica, and no replica is attached: "+then,
+			"attach a replica to the target, or write wait_enabled: false")
+	}
 	if policy := facts["maxmemory_policy"]; strings.HasPrefix(policy, "allkeys-") && facts["maxmemory"] != "0" {
 		c.problem(pipelinev1.Severity_SEVERITY_WARNING, "the server may evict any key (maxmemory-policy "+policy+
 			"), the positions of lanes among them; a lane whose position is lost loads its keys again", "set maxmemory-policy to noeviction or volatile-lru")

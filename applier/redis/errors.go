@@ -2,8 +2,11 @@ package redis
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"strings"
+	"syscall"
 
 	"github.com/redis/go-redis/v9"
 
@@ -79,12 +82,31 @@ func classed(err error) error {
 	word := code(err)
 	if word == "" { // a lost connection, a timeout, an end of waiting
 		if errors.Is(err, context.Canceled) || !errors.Is(err, redis.Nil) {
-			return fault.New(flowv1.FaultClass_FAULT_CLASS_CONNECTION, err)
+			return fault.New(flowv1.FaultClass_FAULT_CLASS_CONNECTION, err).WithFix(tlsFix(err))
 		}
 		return fault.New(flowv1.FaultClass_FAULT_CLASS_UNSPECIFIED, err)
 	}
 	k := kinds[word]
 	return &fault.Error{Class: k.class, Code: word, Fix: k.fix, Err: err}
+}
+
+// tlsFix is what the operator can do about a connection that TLS does not let through; empty where it is something else.
+func tlsFix(err error) string {
+	var unknownCA x509.UnknownAuthorityError
+	var otherHost x509.HostnameError
+	var alert tls.AlertError
+	var refused *handshakeError
+	switch {
+	case errors.As(err, &unknownCA):
+		return "set cacert to the certificate of the authority that signed the server's"
+	case errors.As(err, &otherHost):
+		return "connect to a name that the server's certificate has"
+	case errors.As(err, &alert):
+		return "the server wants a certificate that it knows: write cert: and key:"
+	case errors.As(err, &refused):
+		return "if the server speaks no TLS on this port, name its TLS port, or remove cacert:, cert: and key:"
+	}
+	return ""
 }
 
 // told completes an error of class PERMISSION with the statement that gives the connection's user what it needs, and leaves
@@ -97,6 +119,10 @@ func (t *target) told(err error) error {
 	switch f.Code {
 	case "NOPERM":
 		f.Fix = t.grant("~*", t.everything())
+	case "":
+		if c := t.options.tls; c != nil && f.Fix == "" && len(c.Certificates) == 0 && (errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)) {
+			f.Fix = "if the server wants certificates of its clients, write cert: and key:"
+		}
 	case "MOVED", "ASK", "CROSSSLOT":
 		if t.cluster != nil {
 			f.Fix = ""

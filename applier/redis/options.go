@@ -194,13 +194,34 @@ func (o options) dial(ctx context.Context, network, addr string) (net.Conn, erro
 	if o.tls == nil {
 		return dialer.DialContext(ctx, network, addr)
 	}
+	ctx, cancel := context.WithTimeout(ctx, o.connect)
+	defer cancel()
+	conn, err := dialer.DialContext(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
 	config := o.tls
 	if host, _, err := net.SplitHostPort(addr); err == nil && (o.cluster || o.master != "") {
 		config = config.Clone()
 		config.ServerName = host
 	}
-	return (&tls.Dialer{NetDialer: dialer, Config: config}).DialContext(ctx, network, addr)
+	secured := tls.Client(conn, config)
+	if err := secured.HandshakeContext(ctx); err != nil {
+		_ = conn.Close()
+		return nil, &handshakeError{addr, err}
+	}
+	return secured, nil
 }
+
+// handshakeError: a server was reached, and TLS with it was not agreed on.
+type handshakeError struct {
+	addr string
+	err  error
+}
+
+func (e *handshakeError) Error() string { return fmt.Sprintf("TLS with %s: %v", e.addr, e.err) }
+
+func (e *handshakeError) Unwrap() error { return e.err }
 
 // Nothing below is retried by the driver: a repeated command could come without the WATCH that guards it, and the engine
 // knows better what to repeat.
@@ -208,7 +229,7 @@ func (o options) dial(ctx context.Context, network, addr string) (net.Conn, erro
 func (o options) singleOptions() *redis.Options {
 	return &redis.Options{
 		Addr: o.addr, Username: o.user, Password: o.password, DB: o.database,
-		Protocol: 2, ClientName: clientName, DisableIdentity: true, MaxRetries: -1, PoolSize: o.pool,
+		Protocol: 2, ClientName: clientName, DisableIdentity: true, MaxRetries: -1, DialerRetries: 1, PoolSize: o.pool,
 		DialTimeout: o.connect, ReadTimeout: o.timeout, WriteTimeout: o.timeout, ContextTimeoutEnabled: true,
 		ConnMaxIdleTime: o.idle, Dialer: o.dial,
 	}
@@ -217,7 +238,7 @@ func (o options) singleOptions() *redis.Options {
 func (o options) failoverOptions() *redis.FailoverOptions {
 	return &redis.FailoverOptions{
 		MasterName: o.master, SentinelAddrs: o.nodes, Username: o.user, Password: o.password, DB: o.database,
-		Protocol: 2, ClientName: clientName, DisableIdentity: true, MaxRetries: -1, PoolSize: o.pool,
+		Protocol: 2, ClientName: clientName, DisableIdentity: true, MaxRetries: -1, DialerRetries: 1, PoolSize: o.pool,
 		DialTimeout: o.connect, ReadTimeout: o.timeout, WriteTimeout: o.timeout, ContextTimeoutEnabled: true,
 		ConnMaxIdleTime: o.idle, Dialer: o.dial,
 	}
@@ -226,7 +247,7 @@ func (o options) failoverOptions() *redis.FailoverOptions {
 func (o options) clusterOptions() *redis.ClusterOptions {
 	return &redis.ClusterOptions{
 		Addrs: []string{o.addr}, Username: o.user, Password: o.password,
-		Protocol: 2, ClientName: clientName, DisableIdentity: true, MaxRetries: -1, PoolSize: o.pool,
+		Protocol: 2, ClientName: clientName, DisableIdentity: true, MaxRetries: -1, DialerRetries: 1, PoolSize: o.pool,
 		DialTimeout: o.connect, ReadTimeout: o.timeout, WriteTimeout: o.timeout, ContextTimeoutEnabled: true,
 		ConnMaxIdleTime: o.idle, Dialer: o.dial,
 	}

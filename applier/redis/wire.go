@@ -54,18 +54,20 @@ func send(ctx context.Context, to pipeliner, commands []command) ([]answer, erro
 	// The error is that of the first command that has one; each is looked at below.
 	_, failed := pipe.Exec(ctx)
 	answers := make([]answer, len(sent))
+	of := false // a command's own error
 	for i, c := range sent {
 		value, err := c.Result()
 		switch {
 		case err == nil, errors.Is(err, redis.Nil):
 			answers[i].value = value
 		case refused(err):
-			answers[i].err = classed(err)
+			answers[i].err, of = classed(err), true
 		default:
 			return nil, classed(err)
 		}
 	}
-	if failed != nil && !refused(failed) && !errors.Is(failed, redis.Nil) {
+	// A server that does not let the connection in refuses none of the commands: none was sent.
+	if failed != nil && !errors.Is(failed, redis.Nil) && !(of && refused(failed)) {
 		return nil, classed(failed)
 	}
 	return answers, nil

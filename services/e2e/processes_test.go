@@ -25,6 +25,7 @@ var appliers = []struct{ name, serves string }{
 	{"applier-postgres", "postgresql"},
 	{"applier-sqlite", "sqlite"},
 	{"applier-mysql", "mysql"},
+	{"applier-redis", "redis"},
 }
 
 // processNames are the services of a line, from its head to its tail.

@@ -2,10 +2,13 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
+	"slipstream/applier"
 	"slipstream/proto/fault"
 	"slipstream/proto/flow"
 	applierv1 "slipstream/proto/slipstream/applier/v1"
@@ -39,6 +42,48 @@ func (l *lane) images(ctx context.Context, r *applierv1.BeforeRequest) error {
 			return err
 		}
 	}
+}
+
+// Images reads the before images of keys outside a lane, for a preview, in a transaction that is rolled back.
+func (e *Engine) Images(ctx context.Context, r *applierv1.ImagesRequest) *applierv1.ImagesResponse {
+	outputs := r.GetJob().GetOutputs()
+	if int(r.GetOutput()) >= len(outputs) || !outputs[r.GetOutput()].GetRelational().GetRowIndex() {
+		return &applierv1.ImagesResponse{Fault: fault.Proto(fmt.Errorf("%w: output %d keeps no row index", flow.ErrProtocol, r.GetOutput()))}
+	}
+	lease, err := e.targets.acquire(ctx, r.GetConnection(), r.GetSettings())
+	if err != nil {
+		return &applierv1.ImagesResponse{Fault: fault.Proto(err)}
+	}
+	defer e.release(ctx, lease)
+	images, err := owned(ctx, lease.target, r)
+	if err != nil {
+		return &applierv1.ImagesResponse{Fault: fault.Proto(err)}
+	}
+	return &applierv1.ImagesResponse{Images: images}
+}
+
+func owned(ctx context.Context, t applier.Target, r *applierv1.ImagesRequest) (images [][]byte, err error) {
+	x, err := t.Rehearse(ctx, r.GetLane())
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, x.Rollback()) }()
+	keys := slices.Clone(r.GetKeys())
+	entries, err := x.Owned(ctx, indexName(r.GetJob(), r.GetOutput()), distinct(keys), nil)
+	if err != nil {
+		return nil, fmt.Errorf("reading the row index: %w", err)
+	}
+	held := make(map[string][]byte, len(entries))
+	for _, entry := range entries {
+		if len(entry.Before) > 0 {
+			held[string(entry.Owner)] = entry.Before
+		}
+	}
+	images = make([][]byte, len(r.GetKeys()))
+	for i, key := range r.GetKeys() {
+		images[i] = held[string(key)]
+	}
+	return images, nil
 }
 
 // keepsIndex tells whether any output of the lane keeps a row index.

@@ -61,6 +61,14 @@ func (s *Server) Preview(ctx context.Context, r *applierv1.PreviewRequest) (*app
 	return s.engine.Preview(ctx, r), nil
 }
 
+// Images reads before images outside a lane.
+func (s *Server) Images(ctx context.Context, r *applierv1.ImagesRequest) (*applierv1.ImagesResponse, error) {
+	if err := s.serves(r.GetConnection()); err != nil {
+		return nil, err
+	}
+	return s.engine.Images(ctx, r), nil
+}
+
 // serves refuses connections of other types.
 func (s *Server) serves(c *pipelinev1.Connection) error {
 	if c.GetType() != s.dialect.Name() {

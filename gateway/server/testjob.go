@@ -48,7 +48,11 @@ func (s *Server) TestJob(ctx context.Context, req *gatewayv1.TestJobRequest) (*g
 	if s.config.Transformer.Client == nil {
 		return nil, status.Error(codes.FailedPrecondition, "the gateway knows no transformer; give it one with --transformer")
 	}
-	shown, err := s.config.Transformer.Client.Preview(ctx, &transformerv1.PreviewRequest{Job: job, Batch: batch, Lookups: lookups(p, job)})
+	images, problems := s.images(ctx, p, job, batch, req.GetOffline())
+	res.Problems = append(res.Problems, problems...)
+	shown, err := s.config.Transformer.Client.Preview(ctx, &transformerv1.PreviewRequest{
+		Job: job, Batch: batch, Lookups: lookups(p, job), Images: images,
+	})
 	if err != nil {
 		return nil, status.Errorf(status.Code(err), "the transformer: %s", reason(err))
 	}
@@ -131,6 +135,50 @@ func (s *Server) testedChanges(
 		batch.Changes = append(batch.Changes, c)
 	}
 	return batch, nil
+}
+
+// images are what the job's targets hold of the values before (before_image: full). What cannot be read is told as a
+// warning: the records are shown all the same, without before.
+func (s *Server) images(
+	ctx context.Context, p *pipelinev1.Pipeline, job *pipelinev1.Job, batch *changev1.Batch, offline bool,
+) (images []*transformerv1.PreviewImages, problems []*pipelinev1.Problem) {
+	if offline || job.GetBeforeImage() != pipelinev1.BeforeImage_BEFORE_IMAGE_FULL {
+		return nil, nil
+	}
+	var keys [][]byte
+	asked := make(map[string]bool)
+	for _, c := range batch.GetChanges() {
+		if key := string(c.GetKey()); !asked["\x00"+key] {
+			asked["\x00"+key] = true
+			keys = append(keys, c.GetKey())
+		}
+	}
+	for i, out := range job.GetOutputs() {
+		name := out.GetConnection()
+		c := p.GetConnections()[name]
+		peer, known := s.config.Appliers[c.GetType()]
+		if !known || asked[name] || !out.GetRelational().GetRowIndex() {
+			continue
+		}
+		asked[name] = true
+		res, err := peer.Client.Images(ctx, &applierv1.ImagesRequest{
+			Connection: c, Job: job, Settings: p.GetSettings(), Output: uint32(i), Keys: keys,
+			Lane: &flowv1.Lane{Pipeline: p.GetName(), Job: job.GetName(), Connection: name, Layout: 1},
+		})
+		why := res.GetFault().GetMessage()
+		if err != nil {
+			why = reason(err)
+		}
+		if why != "" {
+			problems = append(problems, &pipelinev1.Problem{
+				Severity: pipelinev1.Severity_SEVERITY_WARNING, File: job.GetFile(), Job: job.GetName(), Connection: name, Path: "source.redis.before_image",
+				Message: fmt.Sprintf("records are shown without before: the row index on connection %s could not be read: %s", name, why),
+			})
+			continue
+		}
+		images = append(images, &transformerv1.PreviewImages{Connection: name, Images: res.GetImages()})
+	}
+	return images, problems
 }
 
 // tryRows shows what rows would do on a connection. What cannot be tried is told in the answer, so that the other

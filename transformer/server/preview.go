@@ -33,7 +33,7 @@ func (s *Server) Preview(ctx context.Context, request *transformerv1.PreviewRequ
 		if program == nil {
 			return &transformerv1.PreviewResponse{Problems: problems}, nil
 		}
-		changes, rows, err := s.run(ctx, program, request)
+		changes, rows, err := s.run(ctx, program, connection, request)
 		if err != nil {
 			return nil, err
 		}
@@ -44,11 +44,18 @@ func (s *Server) Preview(ctx context.Context, request *transformerv1.PreviewRequ
 }
 
 func (s *Server) run(
-	ctx context.Context, program *job.Program, request *transformerv1.PreviewRequest,
+	ctx context.Context, program *job.Program, connection string, request *transformerv1.PreviewRequest,
 ) (_ []*transformerv1.PreviewedChange, _ *applierv1.RowBatch, err error) {
 	reads, err := s.lookups(program, request.GetLookups())
 	if err != nil {
 		return nil, nil, err
+	}
+	batch := request.GetBatch()
+	for _, held := range request.GetImages() {
+		if _, keeps := program.Images(); keeps && held.GetConnection() == connection {
+			batch = proto.CloneOf(batch)
+			program.Fill(batch, held.GetImages())
+		}
 	}
 	l := job.NewLane(program)
 	var looker block.Looker
@@ -56,7 +63,7 @@ func (s *Server) run(
 		looker = reads
 		defer func() { err = errors.Join(err, reads.Close()) }()
 	}
-	result, changes, err := l.Preview(ctx, request.GetBatch(), looker)
+	result, changes, err := l.Preview(ctx, batch, looker)
 	if err != nil {
 		return nil, nil, errors.Join(err, l.Close())
 	}

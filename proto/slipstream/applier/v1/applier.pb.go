@@ -884,6 +884,152 @@ func (x *BeforeResponse) GetImages() [][]byte {
 	return nil
 }
 
+// ImagesRequest asks for the last applied images of Redis keys, outside a lane.
+type ImagesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The connection, its secret references unresolved.
+	Connection *v12.Connection `protobuf:"bytes,1,opt,name=connection,proto3" json:"connection,omitempty"`
+	// The job.
+	Job *v12.Job `protobuf:"bytes,2,opt,name=job,proto3" json:"job,omitempty"`
+	// Engine settings of the pipeline.
+	Settings *v12.Settings `protobuf:"bytes,3,opt,name=settings,proto3" json:"settings,omitempty"`
+	// The lane whose row index is looked at; its partition does not matter.
+	Lane *v1.Lane `protobuf:"bytes,4,opt,name=lane,proto3" json:"lane,omitempty"`
+	// Index of the output, which keeps a row index.
+	Output uint32 `protobuf:"varint,5,opt,name=output,proto3" json:"output,omitempty"`
+	// The Redis keys.
+	Keys          [][]byte `protobuf:"bytes,6,rep,name=keys,proto3" json:"keys,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ImagesRequest) Reset() {
+	*x = ImagesRequest{}
+	mi := &file_slipstream_applier_v1_applier_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ImagesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ImagesRequest) ProtoMessage() {}
+
+func (x *ImagesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_slipstream_applier_v1_applier_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ImagesRequest.ProtoReflect.Descriptor instead.
+func (*ImagesRequest) Descriptor() ([]byte, []int) {
+	return file_slipstream_applier_v1_applier_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *ImagesRequest) GetConnection() *v12.Connection {
+	if x != nil {
+		return x.Connection
+	}
+	return nil
+}
+
+func (x *ImagesRequest) GetJob() *v12.Job {
+	if x != nil {
+		return x.Job
+	}
+	return nil
+}
+
+func (x *ImagesRequest) GetSettings() *v12.Settings {
+	if x != nil {
+		return x.Settings
+	}
+	return nil
+}
+
+func (x *ImagesRequest) GetLane() *v1.Lane {
+	if x != nil {
+		return x.Lane
+	}
+	return nil
+}
+
+func (x *ImagesRequest) GetOutput() uint32 {
+	if x != nil {
+		return x.Output
+	}
+	return 0
+}
+
+func (x *ImagesRequest) GetKeys() [][]byte {
+	if x != nil {
+		return x.Keys
+	}
+	return nil
+}
+
+// ImagesResponse answers ImagesRequest.
+type ImagesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// One image a key asked for, in order, JSON text; empty where there is none.
+	Images [][]byte `protobuf:"bytes,1,rep,name=images,proto3" json:"images,omitempty"`
+	// Why the row index could not be read.
+	Fault         *v1.Fault `protobuf:"bytes,2,opt,name=fault,proto3" json:"fault,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ImagesResponse) Reset() {
+	*x = ImagesResponse{}
+	mi := &file_slipstream_applier_v1_applier_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ImagesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ImagesResponse) ProtoMessage() {}
+
+func (x *ImagesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_slipstream_applier_v1_applier_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ImagesResponse.ProtoReflect.Descriptor instead.
+func (*ImagesResponse) Descriptor() ([]byte, []int) {
+	return file_slipstream_applier_v1_applier_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *ImagesResponse) GetImages() [][]byte {
+	if x != nil {
+		return x.Images
+	}
+	return nil
+}
+
+func (x *ImagesResponse) GetFault() *v1.Fault {
+	if x != nil {
+		return x.Fault
+	}
+	return nil
+}
+
 // CheckRequest names what to check.
 type CheckRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -899,7 +1045,7 @@ type CheckRequest struct {
 
 func (x *CheckRequest) Reset() {
 	*x = CheckRequest{}
-	mi := &file_slipstream_applier_v1_applier_proto_msgTypes[7]
+	mi := &file_slipstream_applier_v1_applier_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -911,7 +1057,7 @@ func (x *CheckRequest) String() string {
 func (*CheckRequest) ProtoMessage() {}
 
 func (x *CheckRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_applier_v1_applier_proto_msgTypes[7]
+	mi := &file_slipstream_applier_v1_applier_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -924,7 +1070,7 @@ func (x *CheckRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckRequest.ProtoReflect.Descriptor instead.
 func (*CheckRequest) Descriptor() ([]byte, []int) {
-	return file_slipstream_applier_v1_applier_proto_rawDescGZIP(), []int{7}
+	return file_slipstream_applier_v1_applier_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *CheckRequest) GetConnection() *v12.Connection {
@@ -965,7 +1111,7 @@ type CheckResponse struct {
 
 func (x *CheckResponse) Reset() {
 	*x = CheckResponse{}
-	mi := &file_slipstream_applier_v1_applier_proto_msgTypes[8]
+	mi := &file_slipstream_applier_v1_applier_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -977,7 +1123,7 @@ func (x *CheckResponse) String() string {
 func (*CheckResponse) ProtoMessage() {}
 
 func (x *CheckResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_applier_v1_applier_proto_msgTypes[8]
+	mi := &file_slipstream_applier_v1_applier_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -990,7 +1136,7 @@ func (x *CheckResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckResponse.ProtoReflect.Descriptor instead.
 func (*CheckResponse) Descriptor() ([]byte, []int) {
-	return file_slipstream_applier_v1_applier_proto_rawDescGZIP(), []int{8}
+	return file_slipstream_applier_v1_applier_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *CheckResponse) GetProblems() []*v12.Problem {
@@ -1038,7 +1184,7 @@ type Statement struct {
 
 func (x *Statement) Reset() {
 	*x = Statement{}
-	mi := &file_slipstream_applier_v1_applier_proto_msgTypes[9]
+	mi := &file_slipstream_applier_v1_applier_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1050,7 +1196,7 @@ func (x *Statement) String() string {
 func (*Statement) ProtoMessage() {}
 
 func (x *Statement) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_applier_v1_applier_proto_msgTypes[9]
+	mi := &file_slipstream_applier_v1_applier_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1063,7 +1209,7 @@ func (x *Statement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Statement.ProtoReflect.Descriptor instead.
 func (*Statement) Descriptor() ([]byte, []int) {
-	return file_slipstream_applier_v1_applier_proto_rawDescGZIP(), []int{9}
+	return file_slipstream_applier_v1_applier_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Statement) GetJob() string {
@@ -1109,7 +1255,7 @@ type PrepareRequest struct {
 
 func (x *PrepareRequest) Reset() {
 	*x = PrepareRequest{}
-	mi := &file_slipstream_applier_v1_applier_proto_msgTypes[10]
+	mi := &file_slipstream_applier_v1_applier_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1121,7 +1267,7 @@ func (x *PrepareRequest) String() string {
 func (*PrepareRequest) ProtoMessage() {}
 
 func (x *PrepareRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_applier_v1_applier_proto_msgTypes[10]
+	mi := &file_slipstream_applier_v1_applier_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1134,7 +1280,7 @@ func (x *PrepareRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PrepareRequest.ProtoReflect.Descriptor instead.
 func (*PrepareRequest) Descriptor() ([]byte, []int) {
-	return file_slipstream_applier_v1_applier_proto_rawDescGZIP(), []int{10}
+	return file_slipstream_applier_v1_applier_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *PrepareRequest) GetConnection() *v12.Connection {
@@ -1171,7 +1317,7 @@ type PrepareResponse struct {
 
 func (x *PrepareResponse) Reset() {
 	*x = PrepareResponse{}
-	mi := &file_slipstream_applier_v1_applier_proto_msgTypes[11]
+	mi := &file_slipstream_applier_v1_applier_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1183,7 +1329,7 @@ func (x *PrepareResponse) String() string {
 func (*PrepareResponse) ProtoMessage() {}
 
 func (x *PrepareResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_applier_v1_applier_proto_msgTypes[11]
+	mi := &file_slipstream_applier_v1_applier_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1196,7 +1342,7 @@ func (x *PrepareResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PrepareResponse.ProtoReflect.Descriptor instead.
 func (*PrepareResponse) Descriptor() ([]byte, []int) {
-	return file_slipstream_applier_v1_applier_proto_rawDescGZIP(), []int{11}
+	return file_slipstream_applier_v1_applier_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *PrepareResponse) GetCreated() []*Statement {
@@ -1234,7 +1380,7 @@ type PreviewRequest struct {
 
 func (x *PreviewRequest) Reset() {
 	*x = PreviewRequest{}
-	mi := &file_slipstream_applier_v1_applier_proto_msgTypes[12]
+	mi := &file_slipstream_applier_v1_applier_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1246,7 +1392,7 @@ func (x *PreviewRequest) String() string {
 func (*PreviewRequest) ProtoMessage() {}
 
 func (x *PreviewRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_applier_v1_applier_proto_msgTypes[12]
+	mi := &file_slipstream_applier_v1_applier_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1259,7 +1405,7 @@ func (x *PreviewRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PreviewRequest.ProtoReflect.Descriptor instead.
 func (*PreviewRequest) Descriptor() ([]byte, []int) {
-	return file_slipstream_applier_v1_applier_proto_rawDescGZIP(), []int{12}
+	return file_slipstream_applier_v1_applier_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *PreviewRequest) GetConnection() *v12.Connection {
@@ -1321,7 +1467,7 @@ type PreviewResponse struct {
 
 func (x *PreviewResponse) Reset() {
 	*x = PreviewResponse{}
-	mi := &file_slipstream_applier_v1_applier_proto_msgTypes[13]
+	mi := &file_slipstream_applier_v1_applier_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1333,7 +1479,7 @@ func (x *PreviewResponse) String() string {
 func (*PreviewResponse) ProtoMessage() {}
 
 func (x *PreviewResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_applier_v1_applier_proto_msgTypes[13]
+	mi := &file_slipstream_applier_v1_applier_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1346,7 +1492,7 @@ func (x *PreviewResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PreviewResponse.ProtoReflect.Descriptor instead.
 func (*PreviewResponse) Descriptor() ([]byte, []int) {
-	return file_slipstream_applier_v1_applier_proto_rawDescGZIP(), []int{13}
+	return file_slipstream_applier_v1_applier_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *PreviewResponse) GetStatements() []*Statement {
@@ -1396,7 +1542,7 @@ type RowDifference struct {
 
 func (x *RowDifference) Reset() {
 	*x = RowDifference{}
-	mi := &file_slipstream_applier_v1_applier_proto_msgTypes[14]
+	mi := &file_slipstream_applier_v1_applier_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1408,7 +1554,7 @@ func (x *RowDifference) String() string {
 func (*RowDifference) ProtoMessage() {}
 
 func (x *RowDifference) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_applier_v1_applier_proto_msgTypes[14]
+	mi := &file_slipstream_applier_v1_applier_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1421,7 +1567,7 @@ func (x *RowDifference) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RowDifference.ProtoReflect.Descriptor instead.
 func (*RowDifference) Descriptor() ([]byte, []int) {
-	return file_slipstream_applier_v1_applier_proto_rawDescGZIP(), []int{14}
+	return file_slipstream_applier_v1_applier_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *RowDifference) GetOutput() uint32 {
@@ -1474,7 +1620,7 @@ type Table struct {
 
 func (x *Table) Reset() {
 	*x = Table{}
-	mi := &file_slipstream_applier_v1_applier_proto_msgTypes[15]
+	mi := &file_slipstream_applier_v1_applier_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1486,7 +1632,7 @@ func (x *Table) String() string {
 func (*Table) ProtoMessage() {}
 
 func (x *Table) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_applier_v1_applier_proto_msgTypes[15]
+	mi := &file_slipstream_applier_v1_applier_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1499,7 +1645,7 @@ func (x *Table) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Table.ProtoReflect.Descriptor instead.
 func (*Table) Descriptor() ([]byte, []int) {
-	return file_slipstream_applier_v1_applier_proto_rawDescGZIP(), []int{15}
+	return file_slipstream_applier_v1_applier_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Table) GetJob() string {
@@ -1542,7 +1688,7 @@ type TableColumn struct {
 
 func (x *TableColumn) Reset() {
 	*x = TableColumn{}
-	mi := &file_slipstream_applier_v1_applier_proto_msgTypes[16]
+	mi := &file_slipstream_applier_v1_applier_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1554,7 +1700,7 @@ func (x *TableColumn) String() string {
 func (*TableColumn) ProtoMessage() {}
 
 func (x *TableColumn) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_applier_v1_applier_proto_msgTypes[16]
+	mi := &file_slipstream_applier_v1_applier_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1567,7 +1713,7 @@ func (x *TableColumn) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TableColumn.ProtoReflect.Descriptor instead.
 func (*TableColumn) Descriptor() ([]byte, []int) {
-	return file_slipstream_applier_v1_applier_proto_rawDescGZIP(), []int{16}
+	return file_slipstream_applier_v1_applier_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *TableColumn) GetName() string {
@@ -1655,7 +1801,19 @@ const file_slipstream_applier_v1_applier_proto_rawDesc = "" +
 	"\x04keys\x18\x03 \x03(\fR\x04keys\"8\n" +
 	"\x0eBeforeResponse\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x16\n" +
-	"\x06images\x18\x02 \x03(\fR\x06images\"\xc1\x01\n" +
+	"\x06images\x18\x02 \x03(\fR\x06images\"\x9a\x02\n" +
+	"\rImagesRequest\x12B\n" +
+	"\n" +
+	"connection\x18\x01 \x01(\v2\".slipstream.pipeline.v1.ConnectionR\n" +
+	"connection\x12-\n" +
+	"\x03job\x18\x02 \x01(\v2\x1b.slipstream.pipeline.v1.JobR\x03job\x12<\n" +
+	"\bsettings\x18\x03 \x01(\v2 .slipstream.pipeline.v1.SettingsR\bsettings\x12,\n" +
+	"\x04lane\x18\x04 \x01(\v2\x18.slipstream.flow.v1.LaneR\x04lane\x12\x16\n" +
+	"\x06output\x18\x05 \x01(\rR\x06output\x12\x12\n" +
+	"\x04keys\x18\x06 \x03(\fR\x04keys\"Y\n" +
+	"\x0eImagesResponse\x12\x16\n" +
+	"\x06images\x18\x01 \x03(\fR\x06images\x12/\n" +
+	"\x05fault\x18\x02 \x01(\v2\x19.slipstream.flow.v1.FaultR\x05fault\"\xc1\x01\n" +
 	"\fCheckRequest\x12B\n" +
 	"\n" +
 	"connection\x18\x01 \x01(\v2\".slipstream.pipeline.v1.ConnectionR\n" +
@@ -1731,12 +1889,13 @@ const file_slipstream_applier_v1_applier_proto_rawDesc = "" +
 	"\x12VALUE_KIND_BOOLEAN\x10\x03\x12\x17\n" +
 	"\x13VALUE_KIND_DOCUMENT\x10\x04\x12\x14\n" +
 	"\x10VALUE_KIND_BYTES\x10\x05\x12\x15\n" +
-	"\x11VALUE_KIND_ABSENT\x10\x062\xf0\x02\n" +
+	"\x11VALUE_KIND_ABSENT\x10\x062\xc7\x03\n" +
 	"\x0eApplierService\x12V\n" +
 	"\x05Apply\x12#.slipstream.applier.v1.ApplyRequest\x1a$.slipstream.applier.v1.ApplyResponse(\x010\x01\x12R\n" +
 	"\x05Check\x12#.slipstream.applier.v1.CheckRequest\x1a$.slipstream.applier.v1.CheckResponse\x12X\n" +
 	"\aPrepare\x12%.slipstream.applier.v1.PrepareRequest\x1a&.slipstream.applier.v1.PrepareResponse\x12X\n" +
-	"\aPreview\x12%.slipstream.applier.v1.PreviewRequest\x1a&.slipstream.applier.v1.PreviewResponseB\xd1\x01\n" +
+	"\aPreview\x12%.slipstream.applier.v1.PreviewRequest\x1a&.slipstream.applier.v1.PreviewResponse\x12U\n" +
+	"\x06Images\x12$.slipstream.applier.v1.ImagesRequest\x1a%.slipstream.applier.v1.ImagesResponseB\xd1\x01\n" +
 	"\x19com.slipstream.applier.v1B\fApplierProtoP\x01Z0slipstream/proto/slipstream/applier/v1;applierv1\xa2\x02\x03SAX\xaa\x02\x15Slipstream.Applier.V1\xca\x02\x15Slipstream\\Applier\\V1\xe2\x02!Slipstream\\Applier\\V1\\GPBMetadata\xea\x02\x17Slipstream::Applier::V1b\x06proto3"
 
 var (
@@ -1752,7 +1911,7 @@ func file_slipstream_applier_v1_applier_proto_rawDescGZIP() []byte {
 }
 
 var file_slipstream_applier_v1_applier_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_slipstream_applier_v1_applier_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_slipstream_applier_v1_applier_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_slipstream_applier_v1_applier_proto_goTypes = []any{
 	(RowOp)(0),              // 0: slipstream.applier.v1.RowOp
 	(ValueKind)(0),          // 1: slipstream.applier.v1.ValueKind
@@ -1763,86 +1922,95 @@ var file_slipstream_applier_v1_applier_proto_goTypes = []any{
 	(*Column)(nil),          // 6: slipstream.applier.v1.Column
 	(*BeforeRequest)(nil),   // 7: slipstream.applier.v1.BeforeRequest
 	(*BeforeResponse)(nil),  // 8: slipstream.applier.v1.BeforeResponse
-	(*CheckRequest)(nil),    // 9: slipstream.applier.v1.CheckRequest
-	(*CheckResponse)(nil),   // 10: slipstream.applier.v1.CheckResponse
-	(*Statement)(nil),       // 11: slipstream.applier.v1.Statement
-	(*PrepareRequest)(nil),  // 12: slipstream.applier.v1.PrepareRequest
-	(*PrepareResponse)(nil), // 13: slipstream.applier.v1.PrepareResponse
-	(*PreviewRequest)(nil),  // 14: slipstream.applier.v1.PreviewRequest
-	(*PreviewResponse)(nil), // 15: slipstream.applier.v1.PreviewResponse
-	(*RowDifference)(nil),   // 16: slipstream.applier.v1.RowDifference
-	(*Table)(nil),           // 17: slipstream.applier.v1.Table
-	(*TableColumn)(nil),     // 18: slipstream.applier.v1.TableColumn
-	(*v1.Open)(nil),         // 19: slipstream.flow.v1.Open
-	(*v1.Stored)(nil),       // 20: slipstream.flow.v1.Stored
-	(*v1.Drain)(nil),        // 21: slipstream.flow.v1.Drain
-	(*v1.Opened)(nil),       // 22: slipstream.flow.v1.Opened
-	(*v1.Settled)(nil),      // 23: slipstream.flow.v1.Settled
-	(*v1.Rejects)(nil),      // 24: slipstream.flow.v1.Rejects
-	(*v1.Waiting)(nil),      // 25: slipstream.flow.v1.Waiting
-	(*v1.Drained)(nil),      // 26: slipstream.flow.v1.Drained
-	(*v11.Position)(nil),    // 27: slipstream.change.v1.Position
-	(*v11.LaneState)(nil),   // 28: slipstream.change.v1.LaneState
-	(*v12.Connection)(nil),  // 29: slipstream.pipeline.v1.Connection
-	(*v12.Job)(nil),         // 30: slipstream.pipeline.v1.Job
-	(*v12.Settings)(nil),    // 31: slipstream.pipeline.v1.Settings
-	(*v12.Problem)(nil),     // 32: slipstream.pipeline.v1.Problem
-	(*v1.Lane)(nil),         // 33: slipstream.flow.v1.Lane
-	(*v1.Reject)(nil),       // 34: slipstream.flow.v1.Reject
+	(*ImagesRequest)(nil),   // 9: slipstream.applier.v1.ImagesRequest
+	(*ImagesResponse)(nil),  // 10: slipstream.applier.v1.ImagesResponse
+	(*CheckRequest)(nil),    // 11: slipstream.applier.v1.CheckRequest
+	(*CheckResponse)(nil),   // 12: slipstream.applier.v1.CheckResponse
+	(*Statement)(nil),       // 13: slipstream.applier.v1.Statement
+	(*PrepareRequest)(nil),  // 14: slipstream.applier.v1.PrepareRequest
+	(*PrepareResponse)(nil), // 15: slipstream.applier.v1.PrepareResponse
+	(*PreviewRequest)(nil),  // 16: slipstream.applier.v1.PreviewRequest
+	(*PreviewResponse)(nil), // 17: slipstream.applier.v1.PreviewResponse
+	(*RowDifference)(nil),   // 18: slipstream.applier.v1.RowDifference
+	(*Table)(nil),           // 19: slipstream.applier.v1.Table
+	(*TableColumn)(nil),     // 20: slipstream.applier.v1.TableColumn
+	(*v1.Open)(nil),         // 21: slipstream.flow.v1.Open
+	(*v1.Stored)(nil),       // 22: slipstream.flow.v1.Stored
+	(*v1.Drain)(nil),        // 23: slipstream.flow.v1.Drain
+	(*v1.Opened)(nil),       // 24: slipstream.flow.v1.Opened
+	(*v1.Settled)(nil),      // 25: slipstream.flow.v1.Settled
+	(*v1.Rejects)(nil),      // 26: slipstream.flow.v1.Rejects
+	(*v1.Waiting)(nil),      // 27: slipstream.flow.v1.Waiting
+	(*v1.Drained)(nil),      // 28: slipstream.flow.v1.Drained
+	(*v11.Position)(nil),    // 29: slipstream.change.v1.Position
+	(*v11.LaneState)(nil),   // 30: slipstream.change.v1.LaneState
+	(*v12.Connection)(nil),  // 31: slipstream.pipeline.v1.Connection
+	(*v12.Job)(nil),         // 32: slipstream.pipeline.v1.Job
+	(*v12.Settings)(nil),    // 33: slipstream.pipeline.v1.Settings
+	(*v1.Lane)(nil),         // 34: slipstream.flow.v1.Lane
 	(*v1.Fault)(nil),        // 35: slipstream.flow.v1.Fault
+	(*v12.Problem)(nil),     // 36: slipstream.pipeline.v1.Problem
+	(*v1.Reject)(nil),       // 37: slipstream.flow.v1.Reject
 }
 var file_slipstream_applier_v1_applier_proto_depIdxs = []int32{
-	19, // 0: slipstream.applier.v1.ApplyRequest.open:type_name -> slipstream.flow.v1.Open
+	21, // 0: slipstream.applier.v1.ApplyRequest.open:type_name -> slipstream.flow.v1.Open
 	4,  // 1: slipstream.applier.v1.ApplyRequest.batch:type_name -> slipstream.applier.v1.RowBatch
-	20, // 2: slipstream.applier.v1.ApplyRequest.stored:type_name -> slipstream.flow.v1.Stored
-	21, // 3: slipstream.applier.v1.ApplyRequest.drain:type_name -> slipstream.flow.v1.Drain
+	22, // 2: slipstream.applier.v1.ApplyRequest.stored:type_name -> slipstream.flow.v1.Stored
+	23, // 3: slipstream.applier.v1.ApplyRequest.drain:type_name -> slipstream.flow.v1.Drain
 	7,  // 4: slipstream.applier.v1.ApplyRequest.before:type_name -> slipstream.applier.v1.BeforeRequest
-	22, // 5: slipstream.applier.v1.ApplyResponse.opened:type_name -> slipstream.flow.v1.Opened
-	23, // 6: slipstream.applier.v1.ApplyResponse.settled:type_name -> slipstream.flow.v1.Settled
-	24, // 7: slipstream.applier.v1.ApplyResponse.rejects:type_name -> slipstream.flow.v1.Rejects
-	25, // 8: slipstream.applier.v1.ApplyResponse.waiting:type_name -> slipstream.flow.v1.Waiting
-	26, // 9: slipstream.applier.v1.ApplyResponse.drained:type_name -> slipstream.flow.v1.Drained
+	24, // 5: slipstream.applier.v1.ApplyResponse.opened:type_name -> slipstream.flow.v1.Opened
+	25, // 6: slipstream.applier.v1.ApplyResponse.settled:type_name -> slipstream.flow.v1.Settled
+	26, // 7: slipstream.applier.v1.ApplyResponse.rejects:type_name -> slipstream.flow.v1.Rejects
+	27, // 8: slipstream.applier.v1.ApplyResponse.waiting:type_name -> slipstream.flow.v1.Waiting
+	28, // 9: slipstream.applier.v1.ApplyResponse.drained:type_name -> slipstream.flow.v1.Drained
 	8,  // 10: slipstream.applier.v1.ApplyResponse.before:type_name -> slipstream.applier.v1.BeforeResponse
-	27, // 11: slipstream.applier.v1.RowBatch.position:type_name -> slipstream.change.v1.Position
-	28, // 12: slipstream.applier.v1.RowBatch.state:type_name -> slipstream.change.v1.LaneState
+	29, // 11: slipstream.applier.v1.RowBatch.position:type_name -> slipstream.change.v1.Position
+	30, // 12: slipstream.applier.v1.RowBatch.state:type_name -> slipstream.change.v1.LaneState
 	5,  // 13: slipstream.applier.v1.RowBatch.tables:type_name -> slipstream.applier.v1.Rows
 	6,  // 14: slipstream.applier.v1.Rows.columns:type_name -> slipstream.applier.v1.Column
 	6,  // 15: slipstream.applier.v1.Rows.owners:type_name -> slipstream.applier.v1.Column
 	6,  // 16: slipstream.applier.v1.Rows.before:type_name -> slipstream.applier.v1.Column
-	29, // 17: slipstream.applier.v1.CheckRequest.connection:type_name -> slipstream.pipeline.v1.Connection
-	30, // 18: slipstream.applier.v1.CheckRequest.jobs:type_name -> slipstream.pipeline.v1.Job
-	31, // 19: slipstream.applier.v1.CheckRequest.settings:type_name -> slipstream.pipeline.v1.Settings
-	32, // 20: slipstream.applier.v1.CheckResponse.problems:type_name -> slipstream.pipeline.v1.Problem
-	17, // 21: slipstream.applier.v1.CheckResponse.tables:type_name -> slipstream.applier.v1.Table
-	11, // 22: slipstream.applier.v1.CheckResponse.plan:type_name -> slipstream.applier.v1.Statement
-	29, // 23: slipstream.applier.v1.PrepareRequest.connection:type_name -> slipstream.pipeline.v1.Connection
-	30, // 24: slipstream.applier.v1.PrepareRequest.jobs:type_name -> slipstream.pipeline.v1.Job
-	31, // 25: slipstream.applier.v1.PrepareRequest.settings:type_name -> slipstream.pipeline.v1.Settings
-	11, // 26: slipstream.applier.v1.PrepareResponse.created:type_name -> slipstream.applier.v1.Statement
-	32, // 27: slipstream.applier.v1.PrepareResponse.problems:type_name -> slipstream.pipeline.v1.Problem
-	29, // 28: slipstream.applier.v1.PreviewRequest.connection:type_name -> slipstream.pipeline.v1.Connection
-	30, // 29: slipstream.applier.v1.PreviewRequest.job:type_name -> slipstream.pipeline.v1.Job
-	31, // 30: slipstream.applier.v1.PreviewRequest.settings:type_name -> slipstream.pipeline.v1.Settings
-	4,  // 31: slipstream.applier.v1.PreviewRequest.batch:type_name -> slipstream.applier.v1.RowBatch
-	33, // 32: slipstream.applier.v1.PreviewRequest.lane:type_name -> slipstream.flow.v1.Lane
-	11, // 33: slipstream.applier.v1.PreviewResponse.statements:type_name -> slipstream.applier.v1.Statement
-	16, // 34: slipstream.applier.v1.PreviewResponse.differences:type_name -> slipstream.applier.v1.RowDifference
-	34, // 35: slipstream.applier.v1.PreviewResponse.rejects:type_name -> slipstream.flow.v1.Reject
-	35, // 36: slipstream.applier.v1.PreviewResponse.fault:type_name -> slipstream.flow.v1.Fault
-	18, // 37: slipstream.applier.v1.Table.columns:type_name -> slipstream.applier.v1.TableColumn
-	2,  // 38: slipstream.applier.v1.ApplierService.Apply:input_type -> slipstream.applier.v1.ApplyRequest
-	9,  // 39: slipstream.applier.v1.ApplierService.Check:input_type -> slipstream.applier.v1.CheckRequest
-	12, // 40: slipstream.applier.v1.ApplierService.Prepare:input_type -> slipstream.applier.v1.PrepareRequest
-	14, // 41: slipstream.applier.v1.ApplierService.Preview:input_type -> slipstream.applier.v1.PreviewRequest
-	3,  // 42: slipstream.applier.v1.ApplierService.Apply:output_type -> slipstream.applier.v1.ApplyResponse
-	10, // 43: slipstream.applier.v1.ApplierService.Check:output_type -> slipstream.applier.v1.CheckResponse
-	13, // 44: slipstream.applier.v1.ApplierService.Prepare:output_type -> slipstream.applier.v1.PrepareResponse
-	15, // 45: slipstream.applier.v1.ApplierService.Preview:output_type -> slipstream.applier.v1.PreviewResponse
-	42, // [42:46] is the sub-list for method output_type
-	38, // [38:42] is the sub-list for method input_type
-	38, // [38:38] is the sub-list for extension type_name
-	38, // [38:38] is the sub-list for extension extendee
-	0,  // [0:38] is the sub-list for field type_name
+	31, // 17: slipstream.applier.v1.ImagesRequest.connection:type_name -> slipstream.pipeline.v1.Connection
+	32, // 18: slipstream.applier.v1.ImagesRequest.job:type_name -> slipstream.pipeline.v1.Job
+	33, // 19: slipstream.applier.v1.ImagesRequest.settings:type_name -> slipstream.pipeline.v1.Settings
+	34, // 20: slipstream.applier.v1.ImagesRequest.lane:type_name -> slipstream.flow.v1.Lane
+	35, // 21: slipstream.applier.v1.ImagesResponse.fault:type_name -> slipstream.flow.v1.Fault
+	31, // 22: slipstream.applier.v1.CheckRequest.connection:type_name -> slipstream.pipeline.v1.Connection
+	32, // 23: slipstream.applier.v1.CheckRequest.jobs:type_name -> slipstream.pipeline.v1.Job
+	33, // 24: slipstream.applier.v1.CheckRequest.settings:type_name -> slipstream.pipeline.v1.Settings
+	36, // 25: slipstream.applier.v1.CheckResponse.problems:type_name -> slipstream.pipeline.v1.Problem
+	19, // 26: slipstream.applier.v1.CheckResponse.tables:type_name -> slipstream.applier.v1.Table
+	13, // 27: slipstream.applier.v1.CheckResponse.plan:type_name -> slipstream.applier.v1.Statement
+	31, // 28: slipstream.applier.v1.PrepareRequest.connection:type_name -> slipstream.pipeline.v1.Connection
+	32, // 29: slipstream.applier.v1.PrepareRequest.jobs:type_name -> slipstream.pipeline.v1.Job
+	33, // 30: slipstream.applier.v1.PrepareRequest.settings:type_name -> slipstream.pipeline.v1.Settings
+	13, // 31: slipstream.applier.v1.PrepareResponse.created:type_name -> slipstream.applier.v1.Statement
+	36, // 32: slipstream.applier.v1.PrepareResponse.problems:type_name -> slipstream.pipeline.v1.Problem
+	31, // 33: slipstream.applier.v1.PreviewRequest.connection:type_name -> slipstream.pipeline.v1.Connection
+	32, // 34: slipstream.applier.v1.PreviewRequest.job:type_name -> slipstream.pipeline.v1.Job
+	33, // 35: slipstream.applier.v1.PreviewRequest.settings:type_name -> slipstream.pipeline.v1.Settings
+	4,  // 36: slipstream.applier.v1.PreviewRequest.batch:type_name -> slipstream.applier.v1.RowBatch
+	34, // 37: slipstream.applier.v1.PreviewRequest.lane:type_name -> slipstream.flow.v1.Lane
+	13, // 38: slipstream.applier.v1.PreviewResponse.statements:type_name -> slipstream.applier.v1.Statement
+	18, // 39: slipstream.applier.v1.PreviewResponse.differences:type_name -> slipstream.applier.v1.RowDifference
+	37, // 40: slipstream.applier.v1.PreviewResponse.rejects:type_name -> slipstream.flow.v1.Reject
+	35, // 41: slipstream.applier.v1.PreviewResponse.fault:type_name -> slipstream.flow.v1.Fault
+	20, // 42: slipstream.applier.v1.Table.columns:type_name -> slipstream.applier.v1.TableColumn
+	2,  // 43: slipstream.applier.v1.ApplierService.Apply:input_type -> slipstream.applier.v1.ApplyRequest
+	11, // 44: slipstream.applier.v1.ApplierService.Check:input_type -> slipstream.applier.v1.CheckRequest
+	14, // 45: slipstream.applier.v1.ApplierService.Prepare:input_type -> slipstream.applier.v1.PrepareRequest
+	16, // 46: slipstream.applier.v1.ApplierService.Preview:input_type -> slipstream.applier.v1.PreviewRequest
+	9,  // 47: slipstream.applier.v1.ApplierService.Images:input_type -> slipstream.applier.v1.ImagesRequest
+	3,  // 48: slipstream.applier.v1.ApplierService.Apply:output_type -> slipstream.applier.v1.ApplyResponse
+	12, // 49: slipstream.applier.v1.ApplierService.Check:output_type -> slipstream.applier.v1.CheckResponse
+	15, // 50: slipstream.applier.v1.ApplierService.Prepare:output_type -> slipstream.applier.v1.PrepareResponse
+	17, // 51: slipstream.applier.v1.ApplierService.Preview:output_type -> slipstream.applier.v1.PreviewResponse
+	10, // 52: slipstream.applier.v1.ApplierService.Images:output_type -> slipstream.applier.v1.ImagesResponse
+	48, // [48:53] is the sub-list for method output_type
+	43, // [43:48] is the sub-list for method input_type
+	43, // [43:43] is the sub-list for extension type_name
+	43, // [43:43] is the sub-list for extension extendee
+	0,  // [0:43] is the sub-list for field type_name
 }
 
 func init() { file_slipstream_applier_v1_applier_proto_init() }
@@ -1871,7 +2039,7 @@ func file_slipstream_applier_v1_applier_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_slipstream_applier_v1_applier_proto_rawDesc), len(file_slipstream_applier_v1_applier_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   17,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -26,6 +26,7 @@ const (
 	ApplierService_Check_FullMethodName   = "/slipstream.applier.v1.ApplierService/Check"
 	ApplierService_Prepare_FullMethodName = "/slipstream.applier.v1.ApplierService/Prepare"
 	ApplierService_Preview_FullMethodName = "/slipstream.applier.v1.ApplierService/Preview"
+	ApplierService_Images_FullMethodName  = "/slipstream.applier.v1.ApplierService/Images"
 )
 
 // ApplierServiceClient is the client API for ApplierService service.
@@ -43,6 +44,9 @@ type ApplierServiceClient interface {
 	// Preview shows the statements that rows would run and, if asked, the rows they would change, found out in a
 	// transaction that is rolled back. No position moves.
 	Preview(ctx context.Context, in *PreviewRequest, opts ...grpc.CallOption) (*PreviewResponse, error)
+	// Images reads before images from the row index of an output, for a preview; a lane asks in its stream. Where the row
+	// index is not there yet no key has one.
+	Images(ctx context.Context, in *ImagesRequest, opts ...grpc.CallOption) (*ImagesResponse, error)
 }
 
 type applierServiceClient struct {
@@ -96,6 +100,16 @@ func (c *applierServiceClient) Preview(ctx context.Context, in *PreviewRequest, 
 	return out, nil
 }
 
+func (c *applierServiceClient) Images(ctx context.Context, in *ImagesRequest, opts ...grpc.CallOption) (*ImagesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ImagesResponse)
+	err := c.cc.Invoke(ctx, ApplierService_Images_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // ApplierServiceServer is the server API for ApplierService service.
 // All implementations must embed UnimplementedApplierServiceServer
 // for forward compatibility.
@@ -111,6 +125,9 @@ type ApplierServiceServer interface {
 	// Preview shows the statements that rows would run and, if asked, the rows they would change, found out in a
 	// transaction that is rolled back. No position moves.
 	Preview(context.Context, *PreviewRequest) (*PreviewResponse, error)
+	// Images reads before images from the row index of an output, for a preview; a lane asks in its stream. Where the row
+	// index is not there yet no key has one.
+	Images(context.Context, *ImagesRequest) (*ImagesResponse, error)
 	mustEmbedUnimplementedApplierServiceServer()
 }
 
@@ -132,6 +149,9 @@ func (UnimplementedApplierServiceServer) Prepare(context.Context, *PrepareReques
 }
 func (UnimplementedApplierServiceServer) Preview(context.Context, *PreviewRequest) (*PreviewResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Preview not implemented")
+}
+func (UnimplementedApplierServiceServer) Images(context.Context, *ImagesRequest) (*ImagesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Images not implemented")
 }
 func (UnimplementedApplierServiceServer) mustEmbedUnimplementedApplierServiceServer() {}
 func (UnimplementedApplierServiceServer) testEmbeddedByValue()                        {}
@@ -215,6 +235,24 @@ func _ApplierService_Preview_Handler(srv interface{}, ctx context.Context, dec f
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ApplierService_Images_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ImagesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ApplierServiceServer).Images(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ApplierService_Images_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ApplierServiceServer).Images(ctx, req.(*ImagesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // ApplierService_ServiceDesc is the grpc.ServiceDesc for ApplierService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -233,6 +271,10 @@ var ApplierService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Preview",
 			Handler:    _ApplierService_Preview_Handler,
+		},
+		{
+			MethodName: "Images",
+			Handler:    _ApplierService_Images_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

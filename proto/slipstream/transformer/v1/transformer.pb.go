@@ -478,7 +478,9 @@ type PreviewRequest struct {
 	// The changes. Change.before is what the record has as before.
 	Batch *v11.Batch `protobuf:"bytes,2,opt,name=batch,proto3" json:"batch,omitempty"`
 	// Connections that lookup blocks read, their secret references unresolved.
-	Lookups       []*v12.Connection `protobuf:"bytes,3,rep,name=lookups,proto3" json:"lookups,omitempty"`
+	Lookups []*v12.Connection `protobuf:"bytes,3,rep,name=lookups,proto3" json:"lookups,omitempty"`
+	// Before images that targets hold, where the job keeps any (before_image: full). What Change.before says wins.
+	Images        []*PreviewImages `protobuf:"bytes,4,rep,name=images,proto3" json:"images,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -534,6 +536,68 @@ func (x *PreviewRequest) GetLookups() []*v12.Connection {
 	return nil
 }
 
+func (x *PreviewRequest) GetImages() []*PreviewImages {
+	if x != nil {
+		return x.Images
+	}
+	return nil
+}
+
+// PreviewImages are the before images that the target behind one connection holds.
+type PreviewImages struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Connection.
+	Connection string `protobuf:"bytes,1,opt,name=connection,proto3" json:"connection,omitempty"`
+	// One image a key of the batch, each key once, in the order they first come; JSON text, empty where there is none.
+	Images        [][]byte `protobuf:"bytes,2,rep,name=images,proto3" json:"images,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PreviewImages) Reset() {
+	*x = PreviewImages{}
+	mi := &file_slipstream_transformer_v1_transformer_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PreviewImages) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PreviewImages) ProtoMessage() {}
+
+func (x *PreviewImages) ProtoReflect() protoreflect.Message {
+	mi := &file_slipstream_transformer_v1_transformer_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PreviewImages.ProtoReflect.Descriptor instead.
+func (*PreviewImages) Descriptor() ([]byte, []int) {
+	return file_slipstream_transformer_v1_transformer_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *PreviewImages) GetConnection() string {
+	if x != nil {
+		return x.Connection
+	}
+	return ""
+}
+
+func (x *PreviewImages) GetImages() [][]byte {
+	if x != nil {
+		return x.Images
+	}
+	return nil
+}
+
 // PreviewResponse tells what became of the changes.
 type PreviewResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -549,7 +613,7 @@ type PreviewResponse struct {
 
 func (x *PreviewResponse) Reset() {
 	*x = PreviewResponse{}
-	mi := &file_slipstream_transformer_v1_transformer_proto_msgTypes[6]
+	mi := &file_slipstream_transformer_v1_transformer_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -561,7 +625,7 @@ func (x *PreviewResponse) String() string {
 func (*PreviewResponse) ProtoMessage() {}
 
 func (x *PreviewResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_transformer_v1_transformer_proto_msgTypes[6]
+	mi := &file_slipstream_transformer_v1_transformer_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -574,7 +638,7 @@ func (x *PreviewResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PreviewResponse.ProtoReflect.Descriptor instead.
 func (*PreviewResponse) Descriptor() ([]byte, []int) {
-	return file_slipstream_transformer_v1_transformer_proto_rawDescGZIP(), []int{6}
+	return file_slipstream_transformer_v1_transformer_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *PreviewResponse) GetChanges() []*PreviewedChange {
@@ -619,7 +683,7 @@ type PreviewedChange struct {
 
 func (x *PreviewedChange) Reset() {
 	*x = PreviewedChange{}
-	mi := &file_slipstream_transformer_v1_transformer_proto_msgTypes[7]
+	mi := &file_slipstream_transformer_v1_transformer_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -631,7 +695,7 @@ func (x *PreviewedChange) String() string {
 func (*PreviewedChange) ProtoMessage() {}
 
 func (x *PreviewedChange) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_transformer_v1_transformer_proto_msgTypes[7]
+	mi := &file_slipstream_transformer_v1_transformer_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -644,7 +708,7 @@ func (x *PreviewedChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PreviewedChange.ProtoReflect.Descriptor instead.
 func (*PreviewedChange) Descriptor() ([]byte, []int) {
-	return file_slipstream_transformer_v1_transformer_proto_rawDescGZIP(), []int{7}
+	return file_slipstream_transformer_v1_transformer_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *PreviewedChange) GetChange() uint32 {
@@ -702,7 +766,7 @@ type PreviewedBlock struct {
 
 func (x *PreviewedBlock) Reset() {
 	*x = PreviewedBlock{}
-	mi := &file_slipstream_transformer_v1_transformer_proto_msgTypes[8]
+	mi := &file_slipstream_transformer_v1_transformer_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -714,7 +778,7 @@ func (x *PreviewedBlock) String() string {
 func (*PreviewedBlock) ProtoMessage() {}
 
 func (x *PreviewedBlock) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_transformer_v1_transformer_proto_msgTypes[8]
+	mi := &file_slipstream_transformer_v1_transformer_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -727,7 +791,7 @@ func (x *PreviewedBlock) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PreviewedBlock.ProtoReflect.Descriptor instead.
 func (*PreviewedBlock) Descriptor() ([]byte, []int) {
-	return file_slipstream_transformer_v1_transformer_proto_rawDescGZIP(), []int{8}
+	return file_slipstream_transformer_v1_transformer_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *PreviewedBlock) GetBlock() string {
@@ -757,7 +821,7 @@ type PreviewedRows struct {
 
 func (x *PreviewedRows) Reset() {
 	*x = PreviewedRows{}
-	mi := &file_slipstream_transformer_v1_transformer_proto_msgTypes[9]
+	mi := &file_slipstream_transformer_v1_transformer_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -769,7 +833,7 @@ func (x *PreviewedRows) String() string {
 func (*PreviewedRows) ProtoMessage() {}
 
 func (x *PreviewedRows) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_transformer_v1_transformer_proto_msgTypes[9]
+	mi := &file_slipstream_transformer_v1_transformer_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -782,7 +846,7 @@ func (x *PreviewedRows) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PreviewedRows.ProtoReflect.Descriptor instead.
 func (*PreviewedRows) Descriptor() ([]byte, []int) {
-	return file_slipstream_transformer_v1_transformer_proto_rawDescGZIP(), []int{9}
+	return file_slipstream_transformer_v1_transformer_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *PreviewedRows) GetConnection() string {
@@ -827,11 +891,17 @@ const file_slipstream_transformer_v1_transformer_proto_rawDesc = "" +
 	"\tderivable\x18\x02 \x01(\bR\tderivable\x12 \n" +
 	"\vunderivable\x18\x03 \x03(\tR\vunderivable\x12\x1c\n" +
 	"\tindexable\x18\x04 \x01(\bR\tindexable\x12'\n" +
-	"\x0fmentions_before\x18\x05 \x01(\bR\x0ementionsBefore\"\xb0\x01\n" +
+	"\x0fmentions_before\x18\x05 \x01(\bR\x0ementionsBefore\"\xf2\x01\n" +
 	"\x0ePreviewRequest\x12-\n" +
 	"\x03job\x18\x01 \x01(\v2\x1b.slipstream.pipeline.v1.JobR\x03job\x121\n" +
 	"\x05batch\x18\x02 \x01(\v2\x1b.slipstream.change.v1.BatchR\x05batch\x12<\n" +
-	"\alookups\x18\x03 \x03(\v2\".slipstream.pipeline.v1.ConnectionR\alookups\"\xd2\x01\n" +
+	"\alookups\x18\x03 \x03(\v2\".slipstream.pipeline.v1.ConnectionR\alookups\x12@\n" +
+	"\x06images\x18\x04 \x03(\v2(.slipstream.transformer.v1.PreviewImagesR\x06images\"G\n" +
+	"\rPreviewImages\x12\x1e\n" +
+	"\n" +
+	"connection\x18\x01 \x01(\tR\n" +
+	"connection\x12\x16\n" +
+	"\x06images\x18\x02 \x03(\fR\x06images\"\xd2\x01\n" +
 	"\x0fPreviewResponse\x12D\n" +
 	"\achanges\x18\x01 \x03(\v2*.slipstream.transformer.v1.PreviewedChangeR\achanges\x12<\n" +
 	"\x04rows\x18\x02 \x03(\v2(.slipstream.transformer.v1.PreviewedRowsR\x04rows\x12;\n" +
@@ -870,7 +940,7 @@ func file_slipstream_transformer_v1_transformer_proto_rawDescGZIP() []byte {
 	return file_slipstream_transformer_v1_transformer_proto_rawDescData
 }
 
-var file_slipstream_transformer_v1_transformer_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_slipstream_transformer_v1_transformer_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_slipstream_transformer_v1_transformer_proto_goTypes = []any{
 	(*TransformRequest)(nil),  // 0: slipstream.transformer.v1.TransformRequest
 	(*TransformResponse)(nil), // 1: slipstream.transformer.v1.TransformResponse
@@ -878,58 +948,60 @@ var file_slipstream_transformer_v1_transformer_proto_goTypes = []any{
 	(*CheckResponse)(nil),     // 3: slipstream.transformer.v1.CheckResponse
 	(*OutputAnalysis)(nil),    // 4: slipstream.transformer.v1.OutputAnalysis
 	(*PreviewRequest)(nil),    // 5: slipstream.transformer.v1.PreviewRequest
-	(*PreviewResponse)(nil),   // 6: slipstream.transformer.v1.PreviewResponse
-	(*PreviewedChange)(nil),   // 7: slipstream.transformer.v1.PreviewedChange
-	(*PreviewedBlock)(nil),    // 8: slipstream.transformer.v1.PreviewedBlock
-	(*PreviewedRows)(nil),     // 9: slipstream.transformer.v1.PreviewedRows
-	(*v1.Open)(nil),           // 10: slipstream.flow.v1.Open
-	(*v11.Batch)(nil),         // 11: slipstream.change.v1.Batch
-	(*v1.Stored)(nil),         // 12: slipstream.flow.v1.Stored
-	(*v1.Drain)(nil),          // 13: slipstream.flow.v1.Drain
-	(*v1.Opened)(nil),         // 14: slipstream.flow.v1.Opened
-	(*v1.Settled)(nil),        // 15: slipstream.flow.v1.Settled
-	(*v1.Rejects)(nil),        // 16: slipstream.flow.v1.Rejects
-	(*v1.Waiting)(nil),        // 17: slipstream.flow.v1.Waiting
-	(*v1.Drained)(nil),        // 18: slipstream.flow.v1.Drained
-	(*v12.Job)(nil),           // 19: slipstream.pipeline.v1.Job
-	(*v12.Problem)(nil),       // 20: slipstream.pipeline.v1.Problem
-	(*v12.Connection)(nil),    // 21: slipstream.pipeline.v1.Connection
-	(*v1.Reject)(nil),         // 22: slipstream.flow.v1.Reject
-	(*v13.RowBatch)(nil),      // 23: slipstream.applier.v1.RowBatch
+	(*PreviewImages)(nil),     // 6: slipstream.transformer.v1.PreviewImages
+	(*PreviewResponse)(nil),   // 7: slipstream.transformer.v1.PreviewResponse
+	(*PreviewedChange)(nil),   // 8: slipstream.transformer.v1.PreviewedChange
+	(*PreviewedBlock)(nil),    // 9: slipstream.transformer.v1.PreviewedBlock
+	(*PreviewedRows)(nil),     // 10: slipstream.transformer.v1.PreviewedRows
+	(*v1.Open)(nil),           // 11: slipstream.flow.v1.Open
+	(*v11.Batch)(nil),         // 12: slipstream.change.v1.Batch
+	(*v1.Stored)(nil),         // 13: slipstream.flow.v1.Stored
+	(*v1.Drain)(nil),          // 14: slipstream.flow.v1.Drain
+	(*v1.Opened)(nil),         // 15: slipstream.flow.v1.Opened
+	(*v1.Settled)(nil),        // 16: slipstream.flow.v1.Settled
+	(*v1.Rejects)(nil),        // 17: slipstream.flow.v1.Rejects
+	(*v1.Waiting)(nil),        // 18: slipstream.flow.v1.Waiting
+	(*v1.Drained)(nil),        // 19: slipstream.flow.v1.Drained
+	(*v12.Job)(nil),           // 20: slipstream.pipeline.v1.Job
+	(*v12.Problem)(nil),       // 21: slipstream.pipeline.v1.Problem
+	(*v12.Connection)(nil),    // 22: slipstream.pipeline.v1.Connection
+	(*v1.Reject)(nil),         // 23: slipstream.flow.v1.Reject
+	(*v13.RowBatch)(nil),      // 24: slipstream.applier.v1.RowBatch
 }
 var file_slipstream_transformer_v1_transformer_proto_depIdxs = []int32{
-	10, // 0: slipstream.transformer.v1.TransformRequest.open:type_name -> slipstream.flow.v1.Open
-	11, // 1: slipstream.transformer.v1.TransformRequest.batch:type_name -> slipstream.change.v1.Batch
-	12, // 2: slipstream.transformer.v1.TransformRequest.stored:type_name -> slipstream.flow.v1.Stored
-	13, // 3: slipstream.transformer.v1.TransformRequest.drain:type_name -> slipstream.flow.v1.Drain
-	14, // 4: slipstream.transformer.v1.TransformResponse.opened:type_name -> slipstream.flow.v1.Opened
-	15, // 5: slipstream.transformer.v1.TransformResponse.settled:type_name -> slipstream.flow.v1.Settled
-	16, // 6: slipstream.transformer.v1.TransformResponse.rejects:type_name -> slipstream.flow.v1.Rejects
-	17, // 7: slipstream.transformer.v1.TransformResponse.waiting:type_name -> slipstream.flow.v1.Waiting
-	18, // 8: slipstream.transformer.v1.TransformResponse.drained:type_name -> slipstream.flow.v1.Drained
-	19, // 9: slipstream.transformer.v1.CheckRequest.job:type_name -> slipstream.pipeline.v1.Job
-	20, // 10: slipstream.transformer.v1.CheckResponse.problems:type_name -> slipstream.pipeline.v1.Problem
+	11, // 0: slipstream.transformer.v1.TransformRequest.open:type_name -> slipstream.flow.v1.Open
+	12, // 1: slipstream.transformer.v1.TransformRequest.batch:type_name -> slipstream.change.v1.Batch
+	13, // 2: slipstream.transformer.v1.TransformRequest.stored:type_name -> slipstream.flow.v1.Stored
+	14, // 3: slipstream.transformer.v1.TransformRequest.drain:type_name -> slipstream.flow.v1.Drain
+	15, // 4: slipstream.transformer.v1.TransformResponse.opened:type_name -> slipstream.flow.v1.Opened
+	16, // 5: slipstream.transformer.v1.TransformResponse.settled:type_name -> slipstream.flow.v1.Settled
+	17, // 6: slipstream.transformer.v1.TransformResponse.rejects:type_name -> slipstream.flow.v1.Rejects
+	18, // 7: slipstream.transformer.v1.TransformResponse.waiting:type_name -> slipstream.flow.v1.Waiting
+	19, // 8: slipstream.transformer.v1.TransformResponse.drained:type_name -> slipstream.flow.v1.Drained
+	20, // 9: slipstream.transformer.v1.CheckRequest.job:type_name -> slipstream.pipeline.v1.Job
+	21, // 10: slipstream.transformer.v1.CheckResponse.problems:type_name -> slipstream.pipeline.v1.Problem
 	4,  // 11: slipstream.transformer.v1.CheckResponse.outputs:type_name -> slipstream.transformer.v1.OutputAnalysis
-	19, // 12: slipstream.transformer.v1.PreviewRequest.job:type_name -> slipstream.pipeline.v1.Job
-	11, // 13: slipstream.transformer.v1.PreviewRequest.batch:type_name -> slipstream.change.v1.Batch
-	21, // 14: slipstream.transformer.v1.PreviewRequest.lookups:type_name -> slipstream.pipeline.v1.Connection
-	7,  // 15: slipstream.transformer.v1.PreviewResponse.changes:type_name -> slipstream.transformer.v1.PreviewedChange
-	9,  // 16: slipstream.transformer.v1.PreviewResponse.rows:type_name -> slipstream.transformer.v1.PreviewedRows
-	20, // 17: slipstream.transformer.v1.PreviewResponse.problems:type_name -> slipstream.pipeline.v1.Problem
-	8,  // 18: slipstream.transformer.v1.PreviewedChange.blocks:type_name -> slipstream.transformer.v1.PreviewedBlock
-	22, // 19: slipstream.transformer.v1.PreviewedChange.rejects:type_name -> slipstream.flow.v1.Reject
-	23, // 20: slipstream.transformer.v1.PreviewedRows.batch:type_name -> slipstream.applier.v1.RowBatch
-	0,  // 21: slipstream.transformer.v1.TransformerService.Transform:input_type -> slipstream.transformer.v1.TransformRequest
-	2,  // 22: slipstream.transformer.v1.TransformerService.Check:input_type -> slipstream.transformer.v1.CheckRequest
-	5,  // 23: slipstream.transformer.v1.TransformerService.Preview:input_type -> slipstream.transformer.v1.PreviewRequest
-	1,  // 24: slipstream.transformer.v1.TransformerService.Transform:output_type -> slipstream.transformer.v1.TransformResponse
-	3,  // 25: slipstream.transformer.v1.TransformerService.Check:output_type -> slipstream.transformer.v1.CheckResponse
-	6,  // 26: slipstream.transformer.v1.TransformerService.Preview:output_type -> slipstream.transformer.v1.PreviewResponse
-	24, // [24:27] is the sub-list for method output_type
-	21, // [21:24] is the sub-list for method input_type
-	21, // [21:21] is the sub-list for extension type_name
-	21, // [21:21] is the sub-list for extension extendee
-	0,  // [0:21] is the sub-list for field type_name
+	20, // 12: slipstream.transformer.v1.PreviewRequest.job:type_name -> slipstream.pipeline.v1.Job
+	12, // 13: slipstream.transformer.v1.PreviewRequest.batch:type_name -> slipstream.change.v1.Batch
+	22, // 14: slipstream.transformer.v1.PreviewRequest.lookups:type_name -> slipstream.pipeline.v1.Connection
+	6,  // 15: slipstream.transformer.v1.PreviewRequest.images:type_name -> slipstream.transformer.v1.PreviewImages
+	8,  // 16: slipstream.transformer.v1.PreviewResponse.changes:type_name -> slipstream.transformer.v1.PreviewedChange
+	10, // 17: slipstream.transformer.v1.PreviewResponse.rows:type_name -> slipstream.transformer.v1.PreviewedRows
+	21, // 18: slipstream.transformer.v1.PreviewResponse.problems:type_name -> slipstream.pipeline.v1.Problem
+	9,  // 19: slipstream.transformer.v1.PreviewedChange.blocks:type_name -> slipstream.transformer.v1.PreviewedBlock
+	23, // 20: slipstream.transformer.v1.PreviewedChange.rejects:type_name -> slipstream.flow.v1.Reject
+	24, // 21: slipstream.transformer.v1.PreviewedRows.batch:type_name -> slipstream.applier.v1.RowBatch
+	0,  // 22: slipstream.transformer.v1.TransformerService.Transform:input_type -> slipstream.transformer.v1.TransformRequest
+	2,  // 23: slipstream.transformer.v1.TransformerService.Check:input_type -> slipstream.transformer.v1.CheckRequest
+	5,  // 24: slipstream.transformer.v1.TransformerService.Preview:input_type -> slipstream.transformer.v1.PreviewRequest
+	1,  // 25: slipstream.transformer.v1.TransformerService.Transform:output_type -> slipstream.transformer.v1.TransformResponse
+	3,  // 26: slipstream.transformer.v1.TransformerService.Check:output_type -> slipstream.transformer.v1.CheckResponse
+	7,  // 27: slipstream.transformer.v1.TransformerService.Preview:output_type -> slipstream.transformer.v1.PreviewResponse
+	25, // [25:28] is the sub-list for method output_type
+	22, // [22:25] is the sub-list for method input_type
+	22, // [22:22] is the sub-list for extension type_name
+	22, // [22:22] is the sub-list for extension extendee
+	0,  // [0:22] is the sub-list for field type_name
 }
 
 func init() { file_slipstream_transformer_v1_transformer_proto_init() }
@@ -956,7 +1028,7 @@ func file_slipstream_transformer_v1_transformer_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_slipstream_transformer_v1_transformer_proto_rawDesc), len(file_slipstream_transformer_v1_transformer_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   10,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -158,14 +158,7 @@ func (r typeRow) written() string {
 func (b *bound) encode(dst []any, w *applier.Write, columns []int, row int32) ([]any, error) {
 	for _, i := range columns {
 		text := w.Values.Columns[i].At(row)
-		typ := b.typ(i)
-		if text != nil {
-			t := &w.Table.Columns[i].Type
-			if why := typ.refuses(text, t.Rules.Round); why != "" {
-				return nil, misfit(t, text, why)
-			}
-		}
-		v, err := b.travels[i].value(typ, text)
+		v, err := b.travels[i].value(b.typ(i), text)
 		if err != nil {
 			return nil, misfit(&w.Table.Columns[i].Type, text, "it cannot be sent")
 		}

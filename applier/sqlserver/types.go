@@ -46,6 +46,9 @@ const (
 // valueType maps a type to the conversions of spec 10.3.
 func (r typeRow) valueType(column string) value.Type {
 	t := value.Type{Name: r.shown(), Column: column}
+	if r.bounded() {
+		t.Refuses = r.refuses
+	}
 	switch r.name {
 	case "tinyint":
 		t.Kind, t.Bits, t.Unsigned = value.Integer, 8, true
@@ -193,6 +196,15 @@ const (
 	mostMoney      = math.MaxInt64
 	mostSmallMoney = math.MaxInt32
 )
+
+// bounded tells whether a type has bounds that package value does not know.
+func (r typeRow) bounded() bool {
+	switch r.name {
+	case "money", "smallmoney", "datetime", "smalldatetime", "time", "sql_variant", "hierarchyid":
+		return true
+	}
+	return false
+}
 
 // refuses says why a canonical text does not fit, where package value cannot know; empty where it does. It keeps errors
 // that would end the transaction from the server.

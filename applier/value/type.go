@@ -54,6 +54,9 @@ type Type struct {
 	LengthInBytes bool
 	// Takes says how much of Length a character takes, and 0 for one that a Text cannot hold; nil: one, or its bytes.
 	Takes func(r rune) int
+	// Refuses says in a few words why a canonical text does not fit, where the members above do not tell; empty where it
+	// does. rounds is what the job says about digits that the column cannot keep. Nil: nothing more is asked.
+	Refuses func(text []byte, rounds bool) string
 	// Loose maps texts that the server may take for equal, though their canonical texts differ, to one text; it may do so
 	// with others too. Rows whose keys agree in it are written in the order of events. Nil: canonical texts decide.
 	Loose func(dst, text []byte) []byte

@@ -56,7 +56,10 @@ func Convert(dst []byte, t *Type, kind applierv1.ValueKind, text []byte) (out []
 		}
 	}
 	out, why := convert(dst, t, kind, text)
-	if why != "" {
+	if why == fits && t.Refuses != nil {
+		why = reason(t.Refuses(out[len(dst):], t.Rules.Round))
+	}
+	if why != fits {
 		return dst, false, newError(t, text, why)
 	}
 	return out, false, nil

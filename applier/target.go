@@ -25,6 +25,7 @@ package applier
 
 import (
 	"context"
+	"slices"
 
 	applierv1 "slipstream/proto/slipstream/applier/v1"
 	changev1 "slipstream/proto/slipstream/change/v1"
@@ -40,6 +41,21 @@ type Dialect interface {
 	// Connect opens a target. The strings of conn are resolved: no secret reference is left in them. Connect may
 	// return before the database was reached; the first use tells. It must not hold on to ctx.
 	Connect(ctx context.Context, conn *pipelinev1.Connection, settings *pipelinev1.Settings) (Target, error)
+}
+
+// Alias is a Dialect that serves connections of further types.
+type Alias interface {
+	// Aliases are the types beside Name: "mariadb" of "mysql".
+	Aliases() []string
+}
+
+// Serves tells whether a dialect takes connections of a type.
+func Serves(d Dialect, kind string) bool {
+	if kind == d.Name() {
+		return true
+	}
+	a, ok := d.(Alias)
+	return ok && slices.Contains(a.Aliases(), kind)
 }
 
 // Target is one connection of a pipeline. It is safe for concurrent use by many lanes and holds the pool.

@@ -119,7 +119,7 @@ func (e *Engine) Run(link flow.Uplink[*applierv1.RowBatch]) error {
 	if err != nil {
 		return err
 	}
-	if got := open.Connection.GetType(); got != e.dialect.Name() {
+	if got := open.Connection.GetType(); !applier.Serves(e.dialect, got) {
 		return fmt.Errorf("%w: connection %q is of type %s, this applier writes to %s",
 			flow.ErrProtocol, open.Connection.GetName(), got, e.dialect.Name())
 	}

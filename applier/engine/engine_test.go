@@ -45,6 +45,22 @@ func (d *counting) Connect(_ context.Context, c *pipelinev1.Connection, _ *pipel
 
 func (t *countingTarget) Close() error { t.d.closed.Add(1); return nil }
 
+// aliased serves connections of another type too.
+type aliased struct{ counting }
+
+func (*aliased) Aliases() []string { return []string{"tallying"} }
+
+func TestServes(t *testing.T) {
+	for kind, want := range map[string]bool{"counting": true, "tallying": true, "other": false, "": false} {
+		if got := applier.Serves(&aliased{}, kind); got != want {
+			t.Errorf("%q is served: %v", kind, got)
+		}
+	}
+	if applier.Serves(&counting{}, "tallying") {
+		t.Error("a dialect serves a type that it does not name")
+	}
+}
+
 func TestTargetsAreShared(t *testing.T) {
 	d := &counting{}
 	ts := newTargets(d)

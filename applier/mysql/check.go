@@ -22,6 +22,10 @@ func (t *target) Check(ctx context.Context, jobs []*pipelinev1.Job) *applierv1.C
 		return response
 	}
 	defer l.release()
+	if err := t.enter(ctx, l); err != nil {
+		response.Problems = []*pipelinev1.Problem{t.problem(fault.Of(err))}
+		return response
+	}
 	report := func(err error) *applierv1.CheckResponse {
 		response.Problems = append(response.Problems, t.problem(failed("reading the catalogue", err)))
 		return response
@@ -72,7 +76,7 @@ func (t *target) checkOutput(ctx context.Context, l *link, job *pipelinev1.Job, 
 	}
 	if table != nil {
 		closing, err1 := l.checkClosing(ctx, table, w)
-		grants, err2 := l.missingGrants(ctx, table, w)
+		grants, err2 := l.missingGrants(ctx, table)
 		if err := errors.Join(err1, err2); err != nil {
 			return nil, err
 		}

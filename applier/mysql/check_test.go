@@ -61,7 +61,7 @@ func TestOutputsThatDoNotFit(t *testing.T) {
 		{"part of a unique index", output("people", "*region"), "output[0]", "no unique index on exactly region", "CREATE UNIQUE INDEX"},
 		{"index on a part of the text", output("people", "*part"), "output[0]", "no unique index on exactly part", "CREATE UNIQUE INDEX"},
 		{"no keys", output("people", "id"), "output[0]", "has no keys", "keys"},
-		{"view", output("v", "*id"), "output[0]", "v is a view", "table behind it"},
+		{"view", output("v", "*id"), "output[0]", "v is a view", "table behind it: people"},
 		{"sequence", output("sq", "*next_not_cached_value"), "output[0]", "sq is a sequence", "name a table"},
 		{"no transactions", output("plain", "*id"), "output[0]", "kept by MyISAM, which has no transactions", "ALTER TABLE `" + db.name + "`.`plain` ENGINE=InnoDB;"},
 	} {

@@ -163,8 +163,13 @@ func (t *target) unreachable(err error) *fault.Error {
 	var alert tls.AlertError
 	switch {
 	case hasNumber(err, erWrongPassword, 1698):
+		// The answer is the same where the account, or all of MariaDB, wants more than a password.
+		more := "an account that REQUIREs SSL or X509 needs ssl_ca, ssl_cert and ssl_key"
+		if t.plain {
+			more = "where the account demands TLS (REQUIRE SSL), or the server (require_secure_transport), remove ssl_disabled"
+		}
 		return f.WithFix(fmt.Sprintf("correct user or password of connections.%s, or in the database: ALTER USER %s IDENTIFIED BY '…';"+
-			" an account with REQUIRE SSL or X509 needs ssl_ca, ssl_cert and ssl_key", t.name, account))
+			" %s", t.name, account, more))
 	case hasNumber(err, erDatabaseDenied):
 		return f.WithFix(fmt.Sprintf("GRANT SELECT, INSERT, UPDATE, DELETE, CREATE ON %s.* TO %s;", quote(t.database), account))
 	case hasNumber(err, erNoDatabase):

@@ -6,8 +6,8 @@ import (
 	"strings"
 
 	"slipstream/applier"
+	"slipstream/proto/fault"
 	flowv1 "slipstream/proto/slipstream/flow/v1"
-	pipelinev1 "slipstream/proto/slipstream/pipeline/v1"
 )
 
 // Rights are not read from tables of grants, which know nothing of roles and patterns: the server is given a statement to
@@ -38,7 +38,7 @@ func grant(rights []string, table, account string) string {
 }
 
 // missingGrants lists what the account may not do and has to.
-func (l *link) missingGrants(ctx context.Context, table *applier.Table, w *pipelinev1.RelationalWrite) ([]finding, error) {
+func (l *link) missingGrants(ctx context.Context, table *applier.Table) ([]finding, error) {
 	b, ok := table.Native.(*bound)
 	if !ok {
 		return nil, nil
@@ -61,14 +61,14 @@ func (l *link) missingGrants(ctx context.Context, table *applier.Table, w *pipel
 		"DELETE": "DELETE FROM " + at + " WHERE FALSE",
 	}
 	var missing []string
-	for _, right := range needs(w) {
+	for _, right := range b.needs {
 		denied, err := l.denies(ctx, probes[right])
 		if err != nil {
 			return nil, err
 		}
 		if denied {
 			missing = append(missing, right)
-		} else if right == "INSERT" && updates(w) {
+		} else if right == "INSERT" && b.updates {
 			// The statement that upserts wants more of an account than its parts, where rights are given column by column.
 			probes["UPDATE"] = probes["INSERT"] + " ON DUPLICATE KEY UPDATE " + other + " = VALUES(" + other + ")"
 		}
@@ -78,8 +78,18 @@ func (l *link) missingGrants(ctx context.Context, table *applier.Table, w *pipel
 	}
 	return []finding{{
 		message: fmt.Sprintf("user %s has no %s on table %s", b.server.account, strings.Join(missing, ", "), b.relation.label()),
-		fix:     grant(needs(w), at, b.server.account),
+		fix:     grant(b.needs, at, b.server.account),
 	}}, nil
+}
+
+// denied says which rights are missing for a table, in the words of validate: the server names the first alone.
+func (l *link) denied(ctx context.Context, f *fault.Error, b *bound, table *applier.Table) *fault.Error {
+	f = f.WithFix(grant(b.needs, b.relation.quoted(), b.server.account))
+	missing, err := l.missingGrants(ctx, table)
+	if err != nil || len(missing) == 0 {
+		return f // another right: of a trigger, or one that came meanwhile
+	}
+	return fault.Errorf(f.Class, "%s: %w", missing[0].message, f).WithCode(f.Code).WithFix(missing[0].fix)
 }
 
 // mayCreate tells whether the account may create a table.

@@ -29,6 +29,14 @@ func (t *target) link(ctx context.Context) (*link, error) {
 	return &link{conn: conn, server: t.server.Load()}, nil
 }
 
+// enter fails, as connecting would, where the connection's database is there no more: a session outlives it.
+func (t *target) enter(ctx context.Context, l *link) error {
+	if _, err := l.exec(ctx, "USE "+quote(t.database)); err != nil {
+		return t.unreachable(err)
+	}
+	return nil
+}
+
 // exec runs a statement and tells how many rows it found.
 func (l *link) exec(ctx context.Context, text string) (int64, error) {
 	l.open = true

@@ -40,13 +40,19 @@ const Name = "mysql"
 // Dialect opens MySQL and MariaDB targets. The zero value is ready.
 type Dialect struct{}
 
-var _ applier.Dialect = Dialect{}
+var (
+	_ applier.Dialect = Dialect{}
+	_ applier.Alias   = Dialect{}
+)
 
 // New makes the dialect.
 func New() Dialect { return Dialect{} }
 
 // Name implements applier.Dialect.
 func (Dialect) Name() string { return Name }
+
+// Aliases implements applier.Alias (spec 2.3).
+func (Dialect) Aliases() []string { return []string{"mariadb"} }
 
 // Connect implements applier.Dialect. It reads certificates and checks the attributes; the server is reached first when
 // the target is used.
@@ -59,6 +65,7 @@ func (Dialect) Connect(_ context.Context, conn *pipelinev1.Connection, settings 
 		name:             conn.GetName(),
 		user:             conn.GetUser(),
 		database:         conn.GetDatabase(),
+		plain:            o.tls.disabled,
 		statementTimeout: o.statementTimeout,
 		rowsPerStatement: int(settings.GetWriteBatchSize()),
 		position:         newPositionTable(settings.GetPositionTable()),
@@ -84,6 +91,7 @@ type target struct {
 	name             string // of the connection
 	user             string
 	database         string
+	plain            bool // ssl_disabled
 	statementTimeout time.Duration
 	rowsPerStatement int
 	position         positionTable

@@ -150,6 +150,9 @@ func readOpened(v [][]byte) (*flowv1.Opened, error) {
 func (t *target) createPositions(ctx context.Context, l *link) error {
 	t.creating.Lock()
 	defer t.creating.Unlock()
+	if err := t.enter(ctx, l); err != nil {
+		return err
+	}
 	_, err := l.exec(ctx, t.position.create)
 	if err == nil || hasNumber(err, erTableExists) {
 		return nil
@@ -175,7 +178,8 @@ func (t *target) positionFault(doing string, err error) *fault.Error {
 	server := t.server.Load()
 	switch {
 	case missesGrant(f.Code):
-		return f.WithFix(t.positionGrant(server))
+		return fault.Errorf(f.Class, "user %s may not read and write the position table %s: %w", server.account, t.position.quoted, f).
+			WithCode(f.Code).WithFix(t.positionGrant(server))
 	case hasNumber(err, erNoSuchTable):
 		return f.WithFix(t.positionDDL(server))
 	case hasNumber(err, erNoColumn):

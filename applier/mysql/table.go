@@ -31,6 +31,8 @@ type bound struct {
 	spellers   []speller
 	closes     closes   // of TYPE2
 	needs      []string // grants
+	updates    bool     // rows by their keys
+	index      string   // the unique index of the keys; empty where none is needed
 	statements sync.Map // by verb and columns: []*template
 }
 
@@ -83,10 +85,15 @@ func (t *target) bind(ctx context.Context, l *link, w *pipelinev1.RelationalWrit
 		return nil, nil, nil, err
 	}
 	if f := r.unwritable(); f != nil {
+		if f.fix == nameTable {
+			if f.fix, err = l.nameBehind(ctx, r); err != nil {
+				return nil, nil, nil, err
+			}
+		}
 		return nil, r, []finding{*f}, nil
 	}
 	table := &applier.Table{Name: r.label()}
-	b := &bound{relation: r, server: l.server, needs: needs(w)}
+	b := &bound{relation: r, server: l.server, needs: needs(w), updates: updates(w)}
 	var findings []finding
 	for i, c := range w.GetColumns() {
 		f, at := r.fit(w, c, b.columns)
@@ -115,12 +122,16 @@ func (t *target) bind(ctx context.Context, l *link, w *pipelinev1.RelationalWrit
 	if findings = append(findings, wrong...); len(findings) > 0 {
 		return nil, r, findings, nil
 	}
+	b.index = r.keyIndex(table, w)
 	table.Native = b
 	return table, r, nil, nil
 }
 
 // missing says that the table of an output is not there, or that the account is not shown it.
 func (t *target) missing(ctx context.Context, l *link, w *pipelinev1.RelationalWrite) (finding, error) {
+	if err := t.enter(ctx, l); err != nil {
+		return finding{}, err
+	}
 	denied, err := l.denies(ctx, "SELECT 1 FROM "+t.qualified(w.GetSchema(), w.GetTable()))
 	if err != nil {
 		return finding{}, err
@@ -158,7 +169,7 @@ func (r *relation) unwritable() *finding {
 	case strings.Contains(r.kind, "VIEW"):
 		return &finding{
 			message: fmt.Sprintf("%s is a view; rows can only be written to a table", r.label()),
-			fix:     "name the table behind it",
+			fix:     nameTable,
 		}
 	case r.kind == "SEQUENCE":
 		return &finding{
@@ -229,6 +240,18 @@ func (r *relation) checkKeys(t *applier.Table, w *pipelinev1.RelationalWrite) []
 		message: fmt.Sprintf("table %s has no unique index on exactly %s, which rows are found by", r.label(), strings.Join(names, ", ")),
 		fix:     fmt.Sprintf("CREATE UNIQUE INDEX %s ON %s (%s);", quote(indexName(r.name)), r.quoted(), strings.Join(quoted, ", ")),
 	}}
+}
+
+// keyIndex is the name of the unique index that an upsert finds rows by.
+func (r *relation) keyIndex(t *applier.Table, w *pipelinev1.RelationalWrite) string {
+	if !updates(w) {
+		return ""
+	}
+	var names []string
+	for _, k := range t.Keys {
+		names = append(names, t.Columns[k].Name)
+	}
+	return r.unique[r.uniqueOn(names)].name
 }
 
 // indexName names an index of ours on a table; names end at 64 characters.

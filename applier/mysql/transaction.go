@@ -67,6 +67,7 @@ type txn struct {
 	session *session
 	link    *link
 	lost    *fault.Error // the server may have rolled back: nothing more may be sent, since it would begin anew
+	known   []*bound     // tables whose unique index was seen in this transaction, which keeps it there
 	memory  *memory      // the row index of a rehearsal where there is no table of it; else nil
 	over    bool
 }

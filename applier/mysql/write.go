@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"slipstream/applier"
@@ -46,17 +47,24 @@ func (x *txn) Write(ctx context.Context, w *applier.Write) error {
 		return fault.Errorf(flowv1.FaultClass_FAULT_CLASS_SCHEMA, "table %s was not bound by this dialect", w.Table.Name)
 	}
 	var err error
-	if w.Verb == applier.Prune {
+	switch w.Verb {
+	case applier.Prune:
 		err = x.prune(ctx, b, w)
-	} else {
+	case applier.Upsert:
+		if err = x.guard(ctx, b); err == nil {
+			err = x.inChunks(ctx, b, w)
+		}
+	default:
 		err = x.inChunks(ctx, b, w)
 	}
 	if err == nil {
 		return nil
 	}
 	f := failed(fmt.Sprintf("%s %s", doing[w.Verb], w.Table.Name), err)
-	if f.Fix == "" && missesGrant(f.Code) {
-		f = f.WithFix(grant(b.needs, b.relation.quoted(), b.server.account))
+	if f.Fix == "" && missesGrant(f.Code) && x.lost == nil {
+		ctx, cancel := x.session.target.limited(ctx)
+		defer cancel()
+		f = x.link.denied(ctx, f, b, w.Table)
 	}
 	return f
 }
@@ -64,6 +72,19 @@ func (x *txn) Write(ctx context.Context, w *applier.Write) error {
 var doing = map[applier.Verb]string{
 	applier.Upsert: "writing to", applier.Delete: "deleting from", applier.Prune: "deleting from",
 	applier.Insert: "inserting into", applier.Close: "closing rows of",
+}
+
+// guard fails where the unique index of the keys is gone since the table was bound, or a view has taken its place: an upsert
+// would insert rows twice without a word. From here on the table keeps its form until the transaction ends.
+func (x *txn) guard(ctx context.Context, b *bound) error {
+	if b.index == "" || slices.Contains(x.known, b) {
+		return nil
+	}
+	err := x.query(ctx, "SELECT 1 FROM "+b.relation.quoted()+" FORCE INDEX ("+quote(b.index)+") WHERE FALSE", func([][]byte) {})
+	if err == nil {
+		x.known = append(x.known, b)
+	}
+	return err
 }
 
 // inChunks runs the statements of a write on as many rows at a time as are good for them.

@@ -67,7 +67,7 @@ func TestOutputsThatDoNotFit(t *testing.T) {
 		{"deferrable", output("people", "*late"), "output[0]", "no unique index on exactly late", "CREATE UNIQUE INDEX"},
 		{"partial index", output("people", "*half"), "output[0]", "no unique index on exactly half", "CREATE UNIQUE INDEX"},
 		{"no keys", output("people", "id"), "output[0]", "has no keys", "keys"},
-		{"view", output("v", "*id"), "output[0]", "v is a view", "table behind it"},
+		{"view", output("v", "*id"), "output[0]", "v is a view", "table behind it: people"},
 		{"materialized view", output("m", "*id"), "output[0]", "m is a materialized view", "table behind it"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -87,10 +87,11 @@ func (t *target) bind(ctx context.Context, conn *pgxpool.Conn, w *pipelinev1.Rel
 		return nil, nil, nil, err
 	}
 	if kind, ok := notTables[r.kind]; ok {
+		fix, err := r.nameBehind(ctx, conn)
 		return nil, r, []finding{{
 			message: fmt.Sprintf("%s is a %s; rows can only be written to a table", r.label(), kind),
-			fix:     "name the table behind it",
-		}}, nil
+			fix:     fix,
+		}}, err
 	}
 	table := &applier.Table{Name: r.label()}
 	native := &bound{relation: r, needs: needs(w)}

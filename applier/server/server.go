@@ -71,7 +71,7 @@ func (s *Server) Images(ctx context.Context, r *applierv1.ImagesRequest) (*appli
 
 // serves refuses connections of other types.
 func (s *Server) serves(c *pipelinev1.Connection) error {
-	if c.GetType() != s.dialect.Name() {
+	if !applier.Serves(s.dialect, c.GetType()) {
 		return status.Errorf(codes.InvalidArgument, "connection %q is of type %q, this applier writes to %s",
 			c.GetName(), c.GetType(), s.dialect.Name())
 	}

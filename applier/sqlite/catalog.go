@@ -16,6 +16,7 @@ type description struct {
 	name    string // as the catalogue spells it; as asked for where there is none
 	exists  bool
 	view    bool
+	behind  string // the table that a view reads, where it reads one alone
 	columns []columnInfo
 	uniques [][]string // the columns of each unique index that covers all rows, in lower case
 }
@@ -37,6 +38,10 @@ func (h *handle) describe(ctx context.Context, table string) (*description, erro
 	}, `SELECT name, type FROM pragma_table_list WHERE schema = 'main' AND name = ? COLLATE NOCASE`, table)
 	if err != nil || !d.exists {
 		return d, err
+	}
+	if d.view {
+		d.behind = h.behind(ctx, d.name)
+		return d, nil
 	}
 	var key []string
 	rowid := true
@@ -140,7 +145,7 @@ func (d *description) compare(w *pipelinev1.RelationalWrite) []finding {
 	case !d.exists:
 		return append(found, finding{severity: wrong, message: fmt.Sprintf("table %s does not exist", d.name), fix: createTable(w)})
 	case d.view:
-		return append(found, finding{severity: wrong, message: fmt.Sprintf("%s is a view", d.name), fix: "write to a table"})
+		return append(found, finding{severity: wrong, message: fmt.Sprintf("%s is a view; rows can only be written to a table", d.name), fix: d.nameBehind()})
 	}
 	missing := false
 	for _, c := range w.GetColumns() {

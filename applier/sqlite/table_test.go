@@ -35,20 +35,26 @@ func TestTablesThatDoNotFit(t *testing.T) {
 	db := open(t)
 	db.Exec(t, `CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT, b TEXT, c TEXT GENERATED ALWAYS AS (a || b), UNIQUE (b, a))`)
 	db.Exec(t, `CREATE UNIQUE INDEX some ON t (a) WHERE a <> ''`)
+	db.Exec(t, `CREATE TABLE other (id INTEGER PRIMARY KEY)`)
 	db.Exec(t, `CREATE VIEW v AS SELECT * FROM t`)
+	db.Exec(t, `CREATE VIEW pair AS SELECT x.id FROM t AS x, other AS y`)
+	db.Exec(t, `CREATE VIEW broken AS SELECT * FROM nowhere`)
 	to := target(t, sqlite.Dialect{}, db.Connection.Database, nil)
 	for _, c := range []struct {
 		name string
 		w    *pipelinev1.RelationalWrite
 		want string
+		fix  string
 	}{
-		{"rowid key", output("t", "*id", "a"), ""},
-		{"unique constraint in another order", output("t", "*a", "*b"), ""},
-		{"partial index", output("t", "*a", "b"), "no primary key or unique index on exactly the keys (a)"},
-		{"part of a constraint", output("t", "*b"), "no primary key or unique index"},
-		{"generated column", output("t", "*id", "c"), "column c of table t is generated"},
-		{"view", output("v", "*id"), "v is a view"},
-		{"no keys", output("t", "a"), "no keys"},
+		{"rowid key", output("t", "*id", "a"), "", ""},
+		{"unique constraint in another order", output("t", "*a", "*b"), "", ""},
+		{"partial index", output("t", "*a", "b"), "no primary key or unique index on exactly the keys (a)", ""},
+		{"part of a constraint", output("t", "*b"), "no primary key or unique index", ""},
+		{"generated column", output("t", "*id", "c"), "column c of table t is generated", ""},
+		{"view", output("v", "*id"), "v is a view; rows can only be written to a table", "name the table behind it: t"},
+		{"view of two tables", output("pair", "*id"), "pair is a view", "name the table behind it"},
+		{"broken view", output("broken", "*id"), "broken is a view", "name the table behind it"},
+		{"no keys", output("t", "a"), "no keys", ""},
 	} {
 		_, err := to.Table(t.Context(), writes(c.w))
 		if c.want == "" {
@@ -57,7 +63,8 @@ func TestTablesThatDoNotFit(t *testing.T) {
 			}
 			continue
 		}
-		if f := wantClass(t, err, flowv1.FaultClass_FAULT_CLASS_SCHEMA); !strings.Contains(f.Error(), c.want) || f.Fix == "" {
+		if f := wantClass(t, err, flowv1.FaultClass_FAULT_CLASS_SCHEMA); !strings.Contains(f.Error(), c.want) || f.Fix == "" ||
+			c.fix != "" && f.Fix != c.fix {
 			t.Errorf("%s: %v, fix %q", c.name, err, f.Fix)
 		}
 	}

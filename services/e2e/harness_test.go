@@ -77,40 +77,45 @@ func sqliteTarget(t *testing.T) *target {
 		},
 		rows: func(t *testing.T, query string) [][]string {
 			t.Helper()
-			rows, err := db.QueryContext(t.Context(), query)
+			out, err := queried(t.Context(), db, query)
 			if err != nil {
 				t.Fatalf("%s: %v", query, err)
-			}
-			defer func() { _ = rows.Close() }()
-			names, err := rows.Columns()
-			if err != nil {
-				t.Fatal(err)
-			}
-			var out [][]string
-			for rows.Next() {
-				values := make([]sql.NullString, len(names))
-				into := make([]any, len(names))
-				for i := range values {
-					into[i] = &values[i]
-				}
-				if err := rows.Scan(into...); err != nil {
-					t.Fatal(err)
-				}
-				one := make([]string, len(names))
-				for i, v := range values {
-					one[i] = v.String
-					if !v.Valid {
-						one[i] = null
-					}
-				}
-				out = append(out, one)
-			}
-			if err := rows.Err(); err != nil {
-				t.Fatal(err)
 			}
 			return out
 		},
 	}
+}
+
+// queried gives the rows of a query, every value as the database prints it.
+func queried(ctx context.Context, db *sql.DB, query string) (out [][]string, err error) {
+	rows, err := db.QueryContext(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	names, err := rows.Columns()
+	if err != nil {
+		return nil, err
+	}
+	for rows.Next() {
+		values := make([]sql.NullString, len(names))
+		into := make([]any, len(names))
+		for i := range values {
+			into[i] = &values[i]
+		}
+		if err := rows.Scan(into...); err != nil {
+			return nil, err
+		}
+		one := make([]string, len(names))
+		for i, v := range values {
+			one[i] = v.String
+			if !v.Valid {
+				one[i] = null
+			}
+		}
+		out = append(out, one)
+	}
+	return out, rows.Err()
 }
 
 // null is how NULL shows in rows read back.

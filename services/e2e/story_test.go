@@ -170,6 +170,7 @@ var storyTargets = map[string]func(t *testing.T) (tg *target, crash func(p *proc
 		pg := devserver.Postgres(t, devserver.PostgresOptions{Settings: []string{"fsync=on"}})
 		return postgresTarget(t, pg), func(*processes) { must(t, pg.Kill(), pg.Restart(t.Context())) }
 	},
+	"mariadb": storyMariaDB,
 	"sqlite": func(t *testing.T) (*target, func(*processes)) {
 		return sqliteTarget(t), func(p *processes) { p.kill("applier-sqlite") }
 	},

@@ -98,6 +98,8 @@ type Rehearsal interface {
 	// Read reads columns of every row of the table that agrees with one of rows in the columns by: one list of texts a
 	// row found, as the database prints them, nil for NULL; of each of rows in turn.
 	Read(ctx context.Context, t *Table, by []int, v *Values, rows []int32, columns []int) ([][][]byte, error)
+	// Images is as that of a Session. It is asked only for owners of which Owned found entries.
+	Images(ctx context.Context, output string, owners [][]byte) ([][]byte, error)
 }
 
 // Session is a lane that holds its fence. It is used by one goroutine at a time and has at most one Txn under way.

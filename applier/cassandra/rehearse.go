@@ -217,3 +217,8 @@ func joinKey(t *applier.Table, row []wire) string {
 	}
 	return string(id)
 }
+
+// Images implements applier.Rehearsal.
+func (r *rehearsal) Images(ctx context.Context, output string, owners [][]byte) ([][]byte, error) {
+	return r.session.Images(ctx, output, owners)
+}

@@ -68,20 +68,16 @@ func owned(ctx context.Context, t applier.Target, r *applierv1.ImagesRequest) (i
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, x.Rollback()) }()
-	keys := slices.Clone(r.GetKeys())
-	entries, err := x.Owned(ctx, indexName(r.GetJob(), r.GetOutput()), distinct(keys), nil)
+	output, images := indexName(r.GetJob(), r.GetOutput()), make([][]byte, len(r.GetKeys()))
+	entries, err := x.Owned(ctx, output, distinct(slices.Clone(r.GetKeys())), nil)
 	if err != nil {
 		return nil, fmt.Errorf("reading the row index: %w", err)
 	}
-	held := make(map[string][]byte, len(entries))
-	for _, entry := range entries {
-		if len(entry.Before) > 0 {
-			held[string(entry.Owner)] = entry.Before
-		}
+	if len(entries) == 0 { // nothing was written yet, or the row index is not even there
+		return images, nil
 	}
-	images = make([][]byte, len(r.GetKeys()))
-	for i, key := range r.GetKeys() {
-		images[i] = held[string(key)]
+	if images, err = x.Images(ctx, output, r.GetKeys()); err != nil {
+		return nil, fmt.Errorf("reading the row index: %w", err)
 	}
 	return images, nil
 }

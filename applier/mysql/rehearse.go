@@ -161,3 +161,8 @@ func (b *bound) readable(column int) string {
 		return "CAST(" + name + " AS CHAR)"
 	}
 }
+
+// Images implements applier.Rehearsal.
+func (r *rehearsal) Images(ctx context.Context, output string, owners [][]byte) ([][]byte, error) {
+	return r.session.Images(ctx, output, owners)
+}

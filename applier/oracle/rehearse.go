@@ -175,3 +175,8 @@ func (r *rehearsal) Read(
 
 // only is the one member of an array.
 func only(array any) any { return reflect.ValueOf(array).Index(0).Interface() }
+
+// Images implements applier.Rehearsal.
+func (r *rehearsal) Images(ctx context.Context, output string, owners [][]byte) ([][]byte, error) {
+	return (&session{target: r.target, lane: r.lane}).Images(ctx, output, owners)
+}

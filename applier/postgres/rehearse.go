@@ -151,3 +151,8 @@ func (b *bound) agree(w *applier.Write, columns []int, row int32) string {
 	}
 	return strings.Join(terms, " AND ")
 }
+
+// Images implements applier.Rehearsal.
+func (r *rehearsal) Images(ctx context.Context, output string, owners [][]byte) ([][]byte, error) {
+	return r.session.Images(ctx, output, owners)
+}

@@ -284,3 +284,8 @@ func (r *rehearsal) answers(ctx context.Context, c command) ([]answer, error) {
 func (r *rehearsal) Commit(context.Context) error {
 	return schemaFault("a rehearsal does not commit")
 }
+
+// Images implements applier.Rehearsal.
+func (r *rehearsal) Images(ctx context.Context, output string, owners [][]byte) ([][]byte, error) {
+	return r.session.Images(ctx, output, owners)
+}

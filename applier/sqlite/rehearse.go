@@ -132,3 +132,8 @@ func (r *rehearsal) Read(
 	}
 	return out, nil
 }
+
+// Images implements applier.Rehearsal.
+func (r *rehearsal) Images(ctx context.Context, output string, owners [][]byte) ([][]byte, error) {
+	return r.session.Images(ctx, output, owners)
+}

@@ -189,3 +189,8 @@ func (b *bound) printed(i int) string {
 }
 
 var _ applier.Rehearsal = (*rehearsal)(nil)
+
+// Images implements applier.Rehearsal.
+func (r *rehearsal) Images(ctx context.Context, output string, owners [][]byte) ([][]byte, error) {
+	return r.session.Images(ctx, output, owners)
+}

@@ -2,6 +2,7 @@ package applytest
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -16,6 +17,7 @@ var previewCases = []testCase{
 	{"what would be rejected", previewRejectCase},
 	{"foreach that shrinks", previewPruneCase},
 	{"rows that a key owns", previewOwnedCase},
+	{"before images", previewImagesCase},
 	{"history", previewHistoryCase},
 	{"what cannot be tried", previewFaultCase},
 }
@@ -127,6 +129,30 @@ func previewOwnedCase(t *testing.T, f *fixture) {
 		t.Errorf("differences:\n%s\n%v", got, r.GetFault())
 	}
 	f.wantEntries(t, db, "a@x|p:1", "b@x|p:2")
+}
+
+// previewImagesCase: what records of a test have as before is what a lane would have; nothing before the first lane.
+func previewImagesCase(t *testing.T, f *fixture) {
+	db, j := f.mailed(t)
+	images := func(want ...string) {
+		t.Helper()
+		r := f.engine(t, f.Dialect).Images(t.Context(), &applierv1.ImagesRequest{
+			Connection: db.Connection, Job: j, Settings: settings(), Lane: laneOf(0), Keys: [][]byte{[]byte("p:2"), []byte("p:1"), []byte("p:3")},
+		})
+		var got []string
+		for _, image := range r.GetImages() {
+			got = append(got, string(image))
+		}
+		if r.GetFault() != nil || !slices.Equal(got, want) {
+			t.Errorf("images %q, want %q; %v", got, want, r.GetFault())
+		}
+	}
+	images("", "", "")
+	c := f.open(t, db, j)
+	rows := table(0).upsert(0, "a@x", "1").by("p:1", 1).upsert(1, "b@x", "2").by("p:2", 2)
+	rows.image(`{"mail":"a@x"}`, "")
+	c.apply(batch(1, rows))
+	images("", `{"mail":"a@x"}`, "")
 }
 
 func previewHistoryCase(t *testing.T, f *fixture) {

@@ -23,8 +23,8 @@ const sampleJob = compile.JobsFolder + "/sample.yaml"
 
 // The database types of spec 7, those with a template first.
 var (
-	scaffolded = []string{"postgresql", "sqlite", "mysql", "mariadb", "sqlserver", "oracle", "cassandra"}
-	promised   = []string{"redis", "db2"}
+	scaffolded = []string{"postgresql", "sqlite", "mysql", "mariadb", "sqlserver", "oracle", "cassandra", "redis"}
+	promised   = []string{"db2"}
 )
 
 func (a *app) scaffold() *cobra.Command {
@@ -78,8 +78,8 @@ func scaffoldFiles(kind string) (map[string]string, error) {
 	target, err2 := read(kind + ".yaml")
 	applier, err3 := read("applier.yaml")
 	sample := "job.yaml"
-	if kind == configfile.Cassandra {
-		sample = "job_cassandra.yaml" // whose writer is another
+	if kind == configfile.Cassandra || kind == configfile.Redis {
+		sample = "job_" + kind + ".yaml" // whose writer is another
 	}
 	job, err4 := read(sample)
 	if err := errors.Join(err1, err2, err3, err4); err != nil {

@@ -30,6 +30,11 @@ type TableColumn struct {
 	Type value.Type
 	// Key says that the column belongs to the business key.
 	Key bool
+	// Unique says that the column, no key, is in a unique index: rows of a batch may want each other's values.
+	Unique bool
+	// Nulls says that such a column takes NULL, that each of its indexes takes any number of them, and that no row elsewhere
+	// refers to its values.
+	Nulls bool
 }
 
 // Verb is what to do with rows.
@@ -50,10 +55,13 @@ const (
 	// Close sets what inactive_record_mapping says in the active rows of the keys (load_strategy TYPE2). The dialect
 	// keeps both texts, which are SQL of the user, with the table.
 	Close
+	// Update sets columns that are no keys in the rows that are there; it inserts none. Only dialects that mark columns as
+	// Unique are asked to.
+	Update
 )
 
 // Verbs is the number of verbs, for tallies.
-const Verbs = Close + 1
+const Verbs = Update + 1
 
 // String is the verb in lower case, for spans, metrics and messages.
 func (v Verb) String() string {
@@ -68,6 +76,8 @@ func (v Verb) String() string {
 		return "insert"
 	case Close:
 		return "close"
+	case Update:
+		return "update"
 	default:
 		return "none"
 	}

@@ -57,6 +57,14 @@ func (f *fixture) openWith(t testing.TB, db Database, d applier.Dialect, j *pipe
 	return c
 }
 
+// openPatient opens a lane that waits for what must come from another, however slow the server is.
+func (f *fixture) openPatient(t testing.TB, db Database, j *pipelinev1.Job, partition uint32) *client {
+	t.Helper()
+	c := f.dial(t, f.waiting(t, f.Dialect, patience), db, j, partition)
+	c.await()
+	return c
+}
+
 // dial begins to open a lane and does not wait for it.
 func (f *fixture) dial(t testing.TB, e *engine.Engine, db Database, j *pipelinev1.Job, partition uint32) *client {
 	t.Helper()

@@ -185,7 +185,7 @@ type testCase struct {
 }
 
 // patience is how long a case waits for what must come.
-const patience = 20 * time.Second
+const patience = 60 * time.Second
 
 // database opens a database and completes its connection.
 func (f *fixture) database(t testing.TB) Database {
@@ -198,9 +198,14 @@ func (f *fixture) database(t testing.TB) Database {
 // engine makes an engine that is impatient, so that cases are short.
 func (f *fixture) engine(t testing.TB, dialect applier.Dialect) *engine.Engine {
 	t.Helper()
+	return f.waiting(t, dialect, 400*time.Millisecond)
+}
+
+// waiting makes an engine that waits so long for rows that others refer to.
+func (f *fixture) waiting(t testing.TB, dialect applier.Dialect, reference time.Duration) *engine.Engine {
+	t.Helper()
 	e, err := engine.New(dialect, engine.Options{
-		Log: slog.New(slog.DiscardHandler), ShortestPause: 5 * time.Millisecond, ReferenceWait: 400 * time.Millisecond,
-		HoldOpen: 100 * time.Millisecond,
+		Log: slog.New(slog.DiscardHandler), ShortestPause: 5 * time.Millisecond, ReferenceWait: reference, HoldOpen: 100 * time.Millisecond,
 	})
 	if err != nil {
 		t.Fatalf("making an engine: %v", err)

@@ -14,6 +14,8 @@ var lanesCases = []testCase{
 	{"a deadlock between two lanes", deadlockCase},
 	{"a unique value moves by another lane", uniqueBetweenLanesCase},
 	{"a chain of unique values moves in one batch", uniqueChainCase},
+	{"unique values are swapped in one batch", uniqueSwapCase},
+	{"a swap of unique values that must be, and one that cannot be", uniqueSwapPartCase},
 	{"a unique value that is taken for good rejects its record alone", uniqueTakenCase},
 	{"a batch is rolled back and split around every bad row", splitCase},
 }
@@ -80,7 +82,7 @@ func (f *fixture) unique(t *testing.T) Database {
 func uniqueBetweenLanesCase(t *testing.T, f *fixture) {
 	db := f.unique(t)
 	j := job(out("t", "*id", "mail"))
-	first, second := f.openWith(t, db, f.Dialect, j, 0), f.openWith(t, db, f.Dialect, j, 1)
+	first, second := f.openWith(t, db, f.Dialect, j, 0), f.openPatient(t, db, j, 1)
 	first.apply(batch(1, table(0).upsert(0, "a", "x")))
 	second.send(batch(1, table(0).upsert(0, "b", "x"))) // ahead of the change that frees it
 	got := second.waits(flowv1.FaultClass_FAULT_CLASS_REFERENCE)

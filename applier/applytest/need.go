@@ -43,6 +43,7 @@ var needs = map[Need][]string{
 	NeedConstraints: {
 		"reference", "write/outputs in order", "reject/an older change stands when the newer is refused",
 		"lanes/a unique value moves by another lane", "lanes/a chain of unique values moves in one batch",
+		"lanes/unique values are swapped in one batch", "lanes/a swap of unique values that must be, and one that cannot be",
 		"lanes/a unique value that is taken for good rejects its record alone",
 	},
 	NeedForeach:    {"foreach"},

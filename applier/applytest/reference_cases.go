@@ -62,7 +62,7 @@ func uniqueMovesCase(t *testing.T, f *fixture) {
 
 func waitForParentCase(t *testing.T, f *fixture) {
 	db := f.family(t)
-	child := f.open(t, db, job(out("child", familyJob()...)))
+	child := f.openPatient(t, db, job(out("child", familyJob()...)), 0)
 	parent := f.openWith(t, db, f.Dialect, job(out("parent", "*id")), 1)
 	child.send(batch(1, table(0).upsert(0, "c", "p")))
 	child.waits(flowv1.FaultClass_FAULT_CLASS_REFERENCE)

@@ -28,7 +28,7 @@ type isolation struct {
 }
 
 // writeIsolated writes the steps of a batch under savepoints, halving those that fail. Rows whose fault is REFERENCE are
-// tried again in event order after all others, until no more of them pass. If every row was written, the transaction may
+// tried again in event order after all others, until no more of them pass; then unique values are swapped. If every row was written, the transaction may
 // go on to commit.
 func (l *lane) writeIsolated(ctx context.Context, txn applier.Txn, a *attempt) error {
 	iso := &isolation{txn: txn, out: a.refused}
@@ -38,6 +38,9 @@ func (l *lane) writeIsolated(ctx context.Context, txn applier.Txn, a *attempt) e
 		}
 	}
 	if err := iso.settleReferences(ctx); err != nil {
+		return err
+	}
+	if err := iso.swap(ctx); err != nil {
 		return err
 	}
 	if len(iso.missing) > 0 {

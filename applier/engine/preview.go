@@ -150,6 +150,9 @@ func (p *preview) rehearse(ctx context.Context) (err error) {
 	if err := iso.settleReferences(ctx); err != nil {
 		return err
 	}
+	if err := iso.swap(ctx); err != nil {
+		return err
+	}
 	for _, m := range iso.missing {
 		iso.refuse(m.step, m.err)
 	}

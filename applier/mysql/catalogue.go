@@ -41,6 +41,8 @@ type column struct {
 	generated  bool // the server computes it from other columns
 	auto       bool // AUTO_INCREMENT
 	document   bool // MariaDB's JSON: a text with a check
+	unique     bool // it is in a unique index
+	referred   bool // another table refers to it
 }
 
 // quoted is the table's name as SQL.
@@ -123,10 +125,33 @@ func (t *target) readRelation(ctx context.Context, l *link, schema, table string
 		r.unique[i].whole = r.unique[i].whole && v[1] != nil && v[2] == nil
 		r.unique[i].columns = append(r.unique[i].columns, string(v[1]))
 	})
+	if err == nil {
+		err = l.findReferred(ctx, r)
+	}
 	if err != nil || !l.server.maria {
 		return r, err
 	}
 	return r, l.findDocuments(ctx, r)
+}
+
+// findReferred marks the columns of unique indexes and, where there is more than one index, those that a foreign key names.
+func (l *link) findReferred(ctx context.Context, r *relation) error {
+	for _, u := range r.unique {
+		for _, name := range u.columns {
+			if at, ok := r.find(name); ok {
+				r.columns[at].unique = true
+			}
+		}
+	}
+	if len(r.unique) < 2 {
+		return nil
+	}
+	return l.query(ctx, "SELECT REFERENCED_COLUMN_NAME FROM information_schema.KEY_COLUMN_USAGE WHERE REFERENCED_TABLE_SCHEMA = "+
+		literal(r.schema)+" AND REFERENCED_TABLE_NAME = "+literal(r.name), func(v [][]byte) {
+		if at, ok := r.find(string(v[0])); ok {
+			r.columns[at].referred = true
+		}
+	})
 }
 
 // findRelation finds a table by its name, the exact one first, then one that is equal without case.

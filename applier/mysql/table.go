@@ -103,7 +103,9 @@ func (t *target) bind(ctx context.Context, l *link, w *pipelinev1.RelationalWrit
 		}
 		col := &r.columns[at]
 		typ := col.valueType()
-		table.Columns = append(table.Columns, applier.TableColumn{Name: col.name, Type: typ, Key: c.GetKey()})
+		table.Columns = append(table.Columns, applier.TableColumn{
+			Name: col.name, Type: typ, Key: c.GetKey(), Unique: col.unique && !c.GetKey(), Nulls: !col.notNull && !col.referred,
+		})
 		b.columns = append(b.columns, at)
 		b.names = append(b.names, quote(col.name))
 		b.spellers = append(b.spellers, col.speller(typ, l.server))

@@ -72,6 +72,7 @@ func (x *txn) Write(ctx context.Context, w *applier.Write) error {
 var doing = map[applier.Verb]string{
 	applier.Upsert: "writing to", applier.Delete: "deleting from", applier.Prune: "deleting from",
 	applier.Insert: "inserting into", applier.Close: "closing rows of",
+	applier.Update: "updating",
 }
 
 // guard fails where the unique index of the keys is gone since the table was bound, or a view has taken its place: an upsert
@@ -177,6 +178,8 @@ func (b *bound) templates(w *applier.Write) ([]*template, error) {
 		t = []*template{b.upsert(w.Table, w.Columns)}
 	case w.Verb == applier.Upsert:
 		t = b.updateAndInsert(w.Table, w.Columns)
+	case w.Verb == applier.Update:
+		t = b.updateAndInsert(w.Table, w.Columns)[:1]
 	case w.Verb == applier.Insert:
 		t = []*template{b.insert(w.Columns)}
 	case w.Verb == applier.Delete:

@@ -73,7 +73,7 @@ func (r *rehearsal) Show(w *applier.Write, row int32) string {
 	}
 	switch w.Verb {
 	case applier.Upsert:
-		return b.upsert(w.Table, w.Columns, values(w.Columns, row)) + ";"
+		return b.merge(w.Table, w.Columns, values(w.Columns, row), true) + ";"
 	case applier.Insert:
 		return b.insert(w.Columns, values(w.Columns, row)) + ";"
 	case applier.Close:

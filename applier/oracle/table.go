@@ -85,7 +85,10 @@ func (t *target) bind(ctx context.Context, q querier, w *pipelinev1.RelationalWr
 		}
 		col := &r.columns[at]
 		typ, how, _ := col.typ.mapped(col.name)
-		table.Columns = append(table.Columns, applier.TableColumn{Name: col.name, Type: typ, Key: c.GetKey()})
+		table.Columns = append(table.Columns, applier.TableColumn{
+			Name: col.name, Type: typ, Key: c.GetKey(),
+			Unique: !c.GetKey() && slices.ContainsFunc(r.unique, func(index []string) bool { return slices.Contains(index, col.name) }),
+		})
 		native.columns = append(native.columns, at)
 		native.names = append(native.names, quote(col.name))
 		native.forms = append(native.forms, how)

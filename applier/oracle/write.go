@@ -25,6 +25,7 @@ const (
 var doing = map[applier.Verb]string{
 	applier.Upsert: "writing to", applier.Delete: "deleting from", applier.Prune: "deleting from",
 	applier.Insert: "inserting into", applier.Close: "closing rows of",
+	applier.Update: "updating",
 }
 
 // Write implements applier.Txn.
@@ -150,11 +151,13 @@ func (b *bound) text(w *applier.Write) (string, error) {
 	var t string
 	switch w.Verb {
 	case applier.Upsert:
-		t = b.upsert(w.Table, w.Columns, b.parameters(w.Columns))
+		t = b.merge(w.Table, w.Columns, b.parameters(w.Columns), true)
 	case applier.Delete:
 		t = fmt.Sprintf("DELETE FROM %s t WHERE %s", b.relation.quoted(), b.equal("t.", w.Columns, b.parameters(w.Columns)))
 	case applier.Insert:
 		t = b.insert(w.Columns, b.parameters(w.Columns))
+	case applier.Update:
+		t = b.merge(w.Table, w.Columns, b.parameters(w.Columns), false)
 	case applier.Close:
 		t = b.shut(w.Columns, b.parameters(w.Columns))
 	default:
@@ -173,8 +176,8 @@ func (b *bound) parameters(columns []int) []string {
 	return out
 }
 
-// upsert merges one row: it is updated where its key is there, else inserted.
-func (b *bound) upsert(table *applier.Table, columns []int, values []string) string {
+// merge updates one row where its key is there and, if it may, inserts it where it is not.
+func (b *bound) merge(table *applier.Table, columns []int, values []string, inserts bool) string {
 	var source, match, set, names, inserted []string
 	for n, i := range columns {
 		c := fmt.Sprintf("c%d", n)
@@ -190,6 +193,9 @@ func (b *bound) upsert(table *applier.Table, columns []int, values []string) str
 	text := fmt.Sprintf("MERGE INTO %s t USING (SELECT %s FROM DUAL) s ON (%s)", b.relation.quoted(), strings.Join(source, ", "), strings.Join(match, " AND "))
 	if len(set) > 0 {
 		text += " WHEN MATCHED THEN UPDATE SET " + strings.Join(set, ", ")
+	}
+	if !inserts {
+		return text
 	}
 	return text + fmt.Sprintf(" WHEN NOT MATCHED THEN INSERT (%s) VALUES (%s)", strings.Join(names, ", "), strings.Join(inserted, ", "))
 }

@@ -31,6 +31,8 @@ type column struct {
 	generated  bool // the server computes it from other columns
 	identity   bool
 	always     bool // an identity that refuses values
+	unique     bool // it is in a unique index
+	nulls      bool // which takes any number of NULLs, and nothing refers to it
 }
 
 // quoted is the table's name as SQL.
@@ -134,6 +136,16 @@ WHERE i.indrelid = $1::oid AND i.indisunique AND i.indisvalid AND i.indimmediate
   AND k.place <= i.indnkeyatts
 GROUP BY i.indexrelid`
 
+// Every unique index counts here, partial ones and those of expressions too.
+const readTaken = `
+SELECT a.attname, bool_and(NOT coalesce((to_jsonb(i) ->> 'indnullsnotdistinct')::boolean, false))
+  AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_constraint f WHERE f.contype = 'f' AND f.confrelid = a.attrelid AND a.attnum = ANY (f.confkey))
+FROM pg_catalog.pg_index i JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum > 0
+WHERE i.indrelid = $1::oid AND i.indisunique AND (a.attnum = ANY (i.indkey::int2[]) OR EXISTS (SELECT 1 FROM pg_catalog.pg_depend d
+  WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = i.indexrelid
+    AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = i.indrelid AND d.refobjsubid = a.attnum))
+GROUP BY a.attrelid, a.attnum, a.attname`
+
 // errNoRelation says that the catalogue has no such table.
 var errNoRelation = errors.New("the table does not exist")
 
@@ -173,6 +185,19 @@ func readRelation(ctx context.Context, q querier, schema, table string) (*relati
 	if err != nil {
 		return nil, err
 	}
-	r.unique, err = pgx.CollectRows(rows, pgx.RowTo[[]string])
+	if r.unique, err = pgx.CollectRows(rows, pgx.RowTo[[]string]); err != nil {
+		return nil, err
+	}
+	if rows, err = q.Query(ctx, readTaken, oid); err != nil {
+		return nil, err
+	}
+	var name string
+	var nulls bool
+	_, err = pgx.ForEachRow(rows, []any{&name, &nulls}, func() error {
+		if at, ok := r.find(name); ok {
+			r.columns[at].unique, r.columns[at].nulls = true, nulls && !r.columns[at].notNull
+		}
+		return nil
+	})
 	return &r, err
 }

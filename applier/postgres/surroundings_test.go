@@ -44,8 +44,8 @@ func TestConformanceOfAnAccountWithoutOtherRights(t *testing.T) {
 }
 
 // PgBouncer in transaction mode, which gives every transaction another session: what writes, keeps positions and fences
-// must not need the one before. Left out are the groups about conversions, which send the same statements with other
-// values, and "create" and "preview", which go through it in TestThroughAPooler.
+// must not need the one before, and previews and the making of tables neither. Left out are the groups about conversions,
+// which send the same statements with other values, and "outage", whose troubles are the server's.
 func TestConformanceThroughAPooler(t *testing.T) {
 	t.Parallel()
 	pooler := devserver.PgBouncer(t, devserver.SharedPostgres(t).Addr, devserver.PgBouncerOptions{})
@@ -55,7 +55,8 @@ func TestConformanceThroughAPooler(t *testing.T) {
 		lead(t, suite.Connection, pooler.Addr)
 		return suite
 	}
-	applytest.Run(t, h, "write", "foreach", "reject", "position", "fence", "trouble", "network", "lanes", "strategy", "index")
+	applytest.Run(t, h, "write", "foreach", "reject", "reference", "position", "fence", "trouble", "network", "lanes", "check",
+		"strategy", "index", "create", "preview")
 }
 
 // lead leads a connection to another address.
@@ -73,8 +74,8 @@ func writeNumbered(t testing.TB, table *applier.Table, n uint64) *applier.Write 
 	return write(table, applier.Upsert, values(t, table, []any{fmt.Sprint(n), "v"}))
 }
 
-// What validate, previews and creating tables do goes through a pooler as well; a pooler that drops idle clients, idle
-// sessions and itself costs a transaction at most.
+// What validate and auto_create do goes through a pooler as well; a pooler that drops idle clients, idle sessions and
+// itself costs a transaction at most.
 func TestThroughAPooler(t *testing.T) {
 	t.Parallel()
 	pooler := devserver.PgBouncer(t, devserver.SharedPostgres(t).Addr, devserver.PgBouncerOptions{

@@ -105,6 +105,7 @@ func (t *target) bind(ctx context.Context, conn *pgxpool.Conn, w *pipelinev1.Rel
 		col := &r.columns[at]
 		table.Columns = append(table.Columns, applier.TableColumn{
 			Name: col.name, Type: col.typ.valueType(col.shown, col.name), Key: c.GetKey(),
+			Unique: col.unique && !c.GetKey(), Nulls: col.nulls,
 		})
 		native.add(at)
 		if c.GetKey() {

@@ -77,6 +77,7 @@ func (x *txn) Write(ctx context.Context, w *applier.Write) error {
 var doing = map[applier.Verb]string{
 	applier.Upsert: "writing to", applier.Delete: "deleting from", applier.Prune: "deleting from",
 	applier.Insert: "inserting into", applier.Close: "closing rows of",
+	applier.Update: "updating",
 }
 
 // chunk is how many of the rows go into one statement.
@@ -141,6 +142,8 @@ func (b *bound) text(w *applier.Write) (*sqlText, error) {
 		t = b.insert(w.Columns)
 	case applier.Close:
 		t = b.shut(w.Columns)
+	case applier.Update:
+		t = b.update(w.Table, w.Columns)
 	default:
 		return nil, fault.Errorf(flowv1.FaultClass_FAULT_CLASS_SCHEMA, "verb %s is not known to this dialect", w.Verb)
 	}
@@ -222,6 +225,23 @@ func (b *bound) demands(columns []int) bool {
 		}
 	}
 	return false
+}
+
+// update sets columns of the rows that are there.
+func (b *bound) update(table *applier.Table, columns []int) *sqlText {
+	t := &sqlText{}
+	from, values := t.input(b, "u", columns, false)
+	var match, set []string
+	for n, i := range columns {
+		if table.Columns[i].Key {
+			match = append(match, "t."+b.names[i]+" = "+values[n])
+		} else {
+			set = append(set, b.names[i]+" = "+values[n])
+		}
+	}
+	t.sql = fmt.Sprintf("UPDATE %s AS t SET %s FROM %s WHERE %s",
+		b.relation.quoted(), strings.Join(set, ", "), from, strings.Join(match, " AND "))
+	return t
 }
 
 // remove deletes rows by key. A single key column is compared with the array itself, which is the faster plan; arrays

@@ -27,6 +27,8 @@ type columnInfo struct {
 	nullable   bool
 	hasDefault bool
 	generated  bool
+	unique     bool // it is in a unique index
+	referred   bool // another table may refer to it
 }
 
 // describe reads the catalogue. Names are matched without case, as SQLite does itself.
@@ -75,7 +77,31 @@ func (h *handle) describe(ctx context.Context, table string) (*description, erro
 		return nil
 	}, `SELECT l.name, coalesce(i.name, '') FROM pragma_index_list(?) AS l, pragma_index_info(l.name) AS i
 		WHERE l."unique" AND NOT l.partial ORDER BY l.seq, i.seqno`, d.name)
-	return d, err
+	if err != nil {
+		return nil, err
+	}
+	return d, h.findUnique(ctx, d)
+}
+
+// findUnique marks the columns of unique indexes, partial ones too, and those that foreign keys of other tables name. One
+// that names no column refers to the primary key.
+func (h *handle) findUnique(ctx context.Context, d *description) error {
+	err := h.query(ctx, func(v []driver.Value) error {
+		if c := d.column(text(v[0])); c != nil {
+			c.unique = true
+		}
+		return nil
+	}, `SELECT DISTINCT i.name FROM pragma_index_list(?) AS l, pragma_index_info(l.name) AS i WHERE l."unique" AND i.name IS NOT NULL`, d.name)
+	if err != nil {
+		return err
+	}
+	return h.query(ctx, func(v []driver.Value) error {
+		if c := d.column(text(v[0])); c != nil {
+			c.referred = true
+		}
+		return nil
+	}, `SELECT DISTINCT f."to" FROM main.sqlite_schema AS s, pragma_foreign_key_list(s.name) AS f
+		WHERE s.type = 'table' AND f."table" = ? COLLATE NOCASE AND f."to" IS NOT NULL`, d.name)
 }
 
 // text is a value of the catalogue as a string; NULL is empty.
@@ -182,7 +208,10 @@ func (d *description) bind(w *pipelinev1.RelationalWrite) *applier.Table {
 	t := &applier.Table{Name: d.name, Native: historyOf(w)}
 	for i, c := range w.GetColumns() {
 		info := d.column(c.GetColumn())
-		t.Columns = append(t.Columns, applier.TableColumn{Name: info.name, Type: typeOf(info.declared, info.name), Key: c.GetKey()})
+		t.Columns = append(t.Columns, applier.TableColumn{
+			Name: info.name, Type: typeOf(info.declared, info.name), Key: c.GetKey(),
+			Unique: info.unique && !c.GetKey(), Nulls: info.nullable && !info.referred,
+		})
 		if c.GetKey() {
 			t.Keys = append(t.Keys, i)
 			if c.GetParent() {

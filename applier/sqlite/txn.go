@@ -130,6 +130,8 @@ func (t *txn) Write(ctx context.Context, w *applier.Write) error {
 		return t.inChunks(ctx, w, w.Rows, w.Columns, insertText)
 	case applier.Close:
 		return t.inChunks(ctx, w, w.Rows, w.Columns, closeText)
+	case applier.Update:
+		return t.inChunks(ctx, w, w.Rows, w.Columns, updateText)
 	}
 	return schemaFault("%s is not supported by SQLite targets", w.Verb)
 }

@@ -73,6 +73,21 @@ func closeText(w *applier.Write, n int) string {
 	return "UPDATE " + quote(w.Table.Name) + " SET " + history.sets + " WHERE " + among(w, n) + history.active
 }
 
+// updateText sets columns in n rows that are there.
+func updateText(w *applier.Write, n int) string {
+	var sets, same []string
+	for i, c := range w.Columns {
+		name, given := quote(w.Table.Columns[c].Name), "v.column"+strconv.Itoa(i+1)
+		if w.Table.Columns[c].Key {
+			same = append(same, "t."+name+" = "+given)
+		} else {
+			sets = append(sets, name+" = "+given)
+		}
+	}
+	return "UPDATE " + quote(w.Table.Name) + " AS t SET " + strings.Join(sets, ", ") + " FROM (VALUES " + tuples(n, len(w.Columns)) +
+		") AS v WHERE " + strings.Join(same, " AND ")
+}
+
 // among compares the columns of a write with n tuples.
 func among(w *applier.Write, n int) string {
 	if len(w.Columns) == 1 {

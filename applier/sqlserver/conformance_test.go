@@ -295,7 +295,7 @@ var ownTypes = []applytest.OwnType{
 	{
 		Declared: "xml",
 		Takes:    []applytest.Taken{{Value: "<?xml version='1.0' encoding='utf-8'?><a>1</a>", Want: "<a>1</a>"}},
-		Server:   []any{"<a>"},
+		Refuses:  []any{"<a>", "<a></b>", "a & b"},
 	},
 }
 

@@ -103,7 +103,10 @@ func (t *target) bind(ctx context.Context, conn *sql.Conn, w *pipelinev1.Relatio
 			continue
 		}
 		col := &r.columns[at]
-		table.Columns = append(table.Columns, applier.TableColumn{Name: col.name, Type: col.typ.valueType(col.name), Key: c.GetKey()})
+		table.Columns = append(table.Columns, applier.TableColumn{
+			Name: col.name, Type: col.typ.valueType(col.name), Key: c.GetKey(),
+			Unique: !c.GetKey() && slices.ContainsFunc(r.unique, func(x index) bool { return slices.Contains(x.columns, col.name) }),
+		})
 		native.columns = append(native.columns, at)
 		native.names = append(native.names, quote(col.name))
 		native.travels = append(native.travels, col.typ.travels())

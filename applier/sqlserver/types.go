@@ -2,7 +2,10 @@ package sqlserver
 
 import (
 	"bytes"
+	"encoding/xml"
+	"errors"
 	"fmt"
+	"io"
 	"math"
 	"strconv"
 	"strings"
@@ -200,7 +203,7 @@ const (
 // bounded tells whether a type has bounds that package value does not know.
 func (r typeRow) bounded() bool {
 	switch r.name {
-	case "money", "smallmoney", "datetime", "smalldatetime", "time", "sql_variant", "hierarchyid":
+	case "money", "smallmoney", "datetime", "smalldatetime", "time", "sql_variant", "hierarchyid", "xml":
 		return true
 	}
 	return false
@@ -239,8 +242,24 @@ func (r typeRow) refuses(text []byte, rounds bool) string {
 		if len(text) > maxText {
 			return "it is too long" // the parameter would cut it
 		}
+	case "xml":
+		if !wellFormed(r.wire(text)) {
+			return "it is not well-formed XML"
+		}
 	}
 	return ""
+}
+
+// wellFormed tells whether a text is what the type xml takes: elements that are closed, one or several, and text. Not every
+// server of this language looks.
+func wellFormed(text string) bool {
+	d := xml.NewDecoder(strings.NewReader(text))
+	d.CharsetReader = func(_ string, in io.Reader) (io.Reader, error) { return in, nil }
+	for {
+		if _, err := d.Token(); err != nil {
+			return errors.Is(err, io.EOF)
+		}
+	}
 }
 
 // tenThousandths reads a canonical decimal with at most four fraction digits; nil where it has more than 64 bits.

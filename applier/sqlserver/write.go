@@ -50,6 +50,7 @@ func (x *txn) Write(ctx context.Context, w *applier.Write) error {
 var doing = map[applier.Verb]string{
 	applier.Upsert: "writing to", applier.Delete: "deleting from", applier.Prune: "deleting from",
 	applier.Insert: "inserting into", applier.Close: "closing rows of",
+	applier.Update: "updating",
 }
 
 func (x *txn) write(ctx context.Context, b *bound, w *applier.Write) error {
@@ -159,6 +160,8 @@ func (b *bound) statement(w *applier.Write, s *source) (*sqlText, error) {
 		return b.insert(s, w.Columns), nil
 	case applier.Close:
 		return b.shut(s, w.Columns), nil
+	case applier.Update:
+		return s.text(b.update(w.Table, s, w.Columns)), nil
 	}
 	return nil, fault.Errorf(flowv1.FaultClass_FAULT_CLASS_SCHEMA, "verb %s is not known to this dialect", w.Verb)
 }
@@ -166,20 +169,25 @@ func (b *bound) statement(w *applier.Write, s *source) (*sqlText, error) {
 // upsert updates the rows that are there and inserts the others. Rows that are there need no value for the columns that
 // are not written.
 func (b *bound) upsert(table *applier.Table, s *source, columns []int) *sqlText {
+	match := s.match("t", "s", table.Keys)
+	text := b.update(table, s, columns)
+	missing := fmt.Sprintf("%s WHERE NOT EXISTS (SELECT 1 FROM %s AS t %s WHERE %s)", s.from("s"), b.relation.quoted(), locks, match)
+	return s.text(text + b.into(columns, s.values("s", columns), missing))
+}
+
+// update sets columns of the rows that are there; empty where all columns are keys.
+func (b *bound) update(table *applier.Table, s *source, columns []int) string {
 	var set []string
 	for _, i := range columns {
 		if !table.Columns[i].Key {
 			set = append(set, b.names[i]+" = "+s.value("s", i))
 		}
 	}
-	match := s.match("t", "s", table.Keys)
-	text := ""
-	if len(set) > 0 {
-		text = fmt.Sprintf("UPDATE t SET %s FROM %s AS t %s INNER JOIN %s ON %s;\n",
-			strings.Join(set, ", "), b.relation.quoted(), locks, s.from("s"), match)
+	if len(set) == 0 {
+		return ""
 	}
-	missing := fmt.Sprintf("%s WHERE NOT EXISTS (SELECT 1 FROM %s AS t %s WHERE %s)", s.from("s"), b.relation.quoted(), locks, match)
-	return s.text(text + b.into(columns, s.values("s", columns), missing))
+	return fmt.Sprintf("UPDATE t SET %s FROM %s AS t %s INNER JOIN %s ON %s;\n",
+		strings.Join(set, ", "), b.relation.quoted(), locks, s.from("s"), s.match("t", "s", table.Keys))
 }
 
 // remove deletes rows by key.

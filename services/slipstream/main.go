@@ -28,8 +28,8 @@ func run() int {
 	var flags *pflag.FlagSet
 	return cli.Main(ctx, cli.Deps{
 		Version: host.Version(),
-		Dial: func(address string) (cli.Gateway, error) {
-			conn, err := host.Dial(address)
+		Dial: func(d cli.Door) (cli.Gateway, error) {
+			conn, err := host.DialAs(host.Identity{TLS: d.TLS, CA: d.CA, Cert: d.Cert, Key: d.Key}, d.Token, d.Address)
 			if err != nil {
 				return cli.Gateway{}, err
 			}
@@ -45,12 +45,17 @@ func run() int {
 			f.StringVar(&o.Listen, "listen", cli.DefaultGateway, "address of the gateway")
 			f.StringVar(&o.Metrics, "metrics", "127.0.0.1:9400", "address of /metrics; \"off\" for none")
 			f.StringVar(&o.Appliers, "appliers", "", "appliers elsewhere: type=host:port, comma separated")
+			o.Identity.Flags(f)
+			f.StringVar(&o.Access, "access", "", "file of those who may call the gateway, with their roles; everybody may when empty")
 			f.DurationVar(&o.Grace, "grace", 0, "how long an orderly end may take (default 20s)")
 			f.StringVar(&level, "log-level", "info", "debug, info, warn or error")
 			f.StringVar(&format, "log-format", "text", "text or json")
 		},
 		Run: func(ctx context.Context, r cli.Run) error {
 			if err := host.FromEnvironment(flags); err != nil {
+				return err
+			}
+			if err := o.Identity.Check(true); err != nil {
 				return err
 			}
 			o.Dir, o.Files, o.Log = r.Dir, r.Files, host.Logger(r.Stderr, level, format)

@@ -24,6 +24,7 @@ import (
 	pipelinev1 "slipstream/proto/slipstream/pipeline/v1"
 	"slipstream/services/internal/host"
 	"slipstream/services/internal/redisurl"
+	"slipstream/services/internal/stage/gateway"
 )
 
 // Options say what to run.
@@ -38,6 +39,10 @@ type Options struct {
 	Metrics string
 	// Appliers are further appliers, as --appliers of the transformer; one named there replaces a linked one.
 	Appliers string
+	// Identity is what the gateway shows to who calls it, and the process to appliers elsewhere. It must have been checked.
+	Identity host.Identity
+	// Access is the file of those who may call the gateway; empty: everybody may.
+	Access string
 	// Log is the logger of the process.
 	Log *slog.Logger
 	// Grace is how long an orderly end may take. Default 20s.
@@ -63,7 +68,10 @@ func Run(ctx context.Context, o Options) (err error) {
 
 // Serve is Run with the source given. Without files it deploys nothing: whoever calls the gateway does.
 func Serve(ctx context.Context, o Options, rdb *redis.Client) (err error) {
-	p := host.New("slipstream", o.Log)
+	p := host.New("slipstream", o.Log, host.WithIdentity(o.Identity))
+	if err := gateway.Guard(p, o.Access); err != nil {
+		return err
+	}
 	redisurl.Quiet(p.Log)
 	if o.Grace > 0 {
 		p.Grace = o.Grace

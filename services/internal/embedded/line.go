@@ -49,7 +49,7 @@ func assemble(ctx context.Context, p *host.Process, o Options, rdb *redis.Client
 			err = errors.Join(err, l.close())
 		}
 	}()
-	if l.peers.Appliers, err = host.DialAppliers(o.Appliers); err != nil {
+	if l.peers.Appliers, err = p.DialAppliers(o.Appliers); err != nil {
 		return l, err
 	}
 	for _, d := range []target.Dialect{sqlite.Dialect{DataDir: o.Dir}, postgres.Dialect{}, mysql.Dialect{}, sqlserver.Dialect{}, cassandra.Dialect{}, redisapplier.Dialect{}} {

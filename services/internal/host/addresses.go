@@ -19,7 +19,7 @@ type Appliers map[string]*grpc.ClientConn
 var served = map[string][]string{"mysql": {"mariadb"}}
 
 // DialAppliers reads "postgresql=host:port,sqlite=host:port" and makes the clients.
-func DialAppliers(list string) (Appliers, error) {
+func (p *Process) DialAppliers(list string) (Appliers, error) {
 	all := Appliers{}
 	for part := range strings.SplitSeq(list, ",") {
 		if part = strings.TrimSpace(part); part == "" {
@@ -32,7 +32,7 @@ func DialAppliers(list string) (Appliers, error) {
 		if _, twice := all[kind]; twice {
 			return nil, errors.Join(fmt.Errorf("--appliers names %s twice", kind), all.Close())
 		}
-		conn, err := Dial(address)
+		conn, err := p.Dial(address)
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("--appliers: %w", err), all.Close())
 		}

@@ -1,6 +1,7 @@
 package host_test
 
 import (
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -9,7 +10,7 @@ import (
 )
 
 func TestDialAppliers(t *testing.T) {
-	a, err := host.DialAppliers("postgresql=127.0.0.1:1, mysql=127.0.0.1:2 ,")
+	a, err := host.New("test", slog.New(slog.DiscardHandler)).DialAppliers("postgresql=127.0.0.1:1, mysql=127.0.0.1:2 ,")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,7 +29,7 @@ func TestDialAppliers(t *testing.T) {
 		"sqlite=":           "write type=host:port",
 		"sqlite=a,sqlite=b": "names sqlite twice",
 	} {
-		if _, err := host.DialAppliers(list); err == nil || !strings.Contains(err.Error(), says) {
+		if _, err := host.New("test", slog.New(slog.DiscardHandler)).DialAppliers(list); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%q: %v", list, err)
 		}
 	}

@@ -43,7 +43,10 @@ type Process struct {
 	Health *health.Server
 	// Grace is how long an orderly end may take.
 	Grace time.Duration
+	// Admit decides who may call; nil: whoever TLS lets through. It is set before Serve.
+	Admit Admit
 
+	papers   *papers      // nil: no TLS
 	base     *slog.Logger // without the attribute service
 	registry *prometheus.Registry
 	stopped  []func()
@@ -118,7 +121,7 @@ func binary(name string) string { return "slipstream-" + name }
 
 // serve is the life of a process.
 func serve(ctx context.Context, spec Spec, o *options, stderr io.Writer) (err error) {
-	p := New(spec.Name, Logger(stderr, o.logLevel, o.logFormat))
+	p := New(spec.Name, Logger(stderr, o.logLevel, o.logFormat), WithIdentity(o.identity))
 	p.Grace = o.grace
 	flush, err := Tracing(ctx, spec.Name, p.Log)
 	if err != nil {

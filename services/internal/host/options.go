@@ -18,6 +18,7 @@ type options struct {
 	listen, metrics     string
 	logLevel, logFormat string
 	grace               time.Duration
+	identity            Identity
 }
 
 // parse reads flags, then the environment for flags that were not given.
@@ -34,6 +35,7 @@ func parse(spec Spec, args []string, stderr io.Writer) (*options, error) {
 	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
 	f.StringVar(&o.logFormat, "log-format", "text", "text or json")
 	f.DurationVar(&o.grace, "grace", cmp.Or(spec.Grace, 20*time.Second), "how long an orderly end may take")
+	o.identity.Flags(f)
 	version := f.Bool("version", false, "print the version and exit")
 	f.Usage = func() {
 		fmt.Fprintf(stderr, "%s: %s\n\nFlags (each is also an environment variable, for example %s):\n%s",
@@ -66,6 +68,7 @@ func check(o *options) error {
 	if o.grace <= 0 {
 		errs = append(errs, fmt.Errorf("--grace %v: must be more than nothing", o.grace))
 	}
+	errs = append(errs, o.identity.Check(true))
 	return errors.Join(errs...)
 }
 

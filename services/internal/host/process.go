@@ -29,19 +29,24 @@ const maxMessage = 512 << 20
 const streamWindow = 8 << 20
 
 // New makes a Process with an empty gRPC server that has health and reflection, so that grpcurl works on each.
-func New(name string, log *slog.Logger) *Process {
+func New(name string, log *slog.Logger, options ...Option) *Process {
 	host, err := os.Hostname()
 	if err != nil {
 		host = "localhost"
 	}
 	p := &Process{Instance: fmt.Sprintf("%s-%d", host, os.Getpid()), base: log, Grace: 20 * time.Second, registry: prometheus.NewRegistry()}
+	for _, o := range options {
+		o(p)
+	}
 	p.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	return p.Part(name)
+	return p.part(name, p.papers)
 }
 
 // Part makes another service of the same process: a gRPC server and health of its own, the same log and the same metrics
 // behind /metrics, told apart by the attribute and label service (design D12).
-func (p *Process) Part(name string) *Process {
+func (p *Process) Part(name string) *Process { return p.part(name, nil) }
+
+func (p *Process) part(name string, shown *papers) *Process {
 	q := &Process{
 		Name: name, Instance: p.Instance, Log: p.base.With("service", name), base: p.base, Grace: p.Grace, registry: p.registry,
 		Metrics: prometheus.WrapRegistererWith(prometheus.Labels{"service": name}, p.registry), Health: health.NewServer(),
@@ -52,20 +57,23 @@ func (p *Process) Part(name string) *Process {
 	})
 	info.Set(1)
 	q.Metrics.MustRegister(info)
+	if q.papers = shown; shown != nil {
+		shown.log = q.Log
+	}
 	q.Server = q.NewServer(q.Health)
 	return q
 }
 
 // NewServer makes a gRPC server as every service here has one: health, reflection, tracing of calls, sizes, keepalive.
 func (p *Process) NewServer(h healthv1.HealthServer) *grpc.Server {
-	s := grpc.NewServer(
+	s := grpc.NewServer(append(p.security(),
 		grpc.ForceServerCodecV2(flow.Codec{}),
 		grpc.StatsHandler(otelgrpc.NewServerHandler(otelgrpc.WithFilter(traced))),
 		grpc.MaxRecvMsgSize(maxMessage), grpc.MaxSendMsgSize(maxMessage),
 		grpc.InitialWindowSize(streamWindow), grpc.InitialConnWindowSize(streamWindow),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 10 * time.Second, Timeout: 10 * time.Second}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
-	)
+	)...)
 	healthv1.RegisterHealthServer(s, h)
 	reflection.Register(s)
 	return s

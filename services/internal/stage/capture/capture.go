@@ -36,7 +36,7 @@ func Spec() host.Spec {
 			if err != nil {
 				return nil, err
 			}
-			conn, err := host.Dial(transformer)
+			conn, err := p.Dial(transformer)
 			if err != nil {
 				return nil, err
 			}

@@ -16,6 +16,7 @@ import (
 	capturev1 "slipstream/proto/slipstream/capture/v1"
 	gatewayv1 "slipstream/proto/slipstream/gateway/v1"
 	transformerv1 "slipstream/proto/slipstream/transformer/v1"
+	"slipstream/services/internal/access"
 	"slipstream/services/internal/host"
 	"slipstream/services/internal/redisurl"
 )
@@ -41,7 +42,7 @@ func (p *Peers) Close() error {
 
 // Spec is the process.
 func Spec() host.Spec {
-	var redisURL, capture, transformer, appliers string
+	var redisURL, capture, transformer, appliers, who string
 	return host.Spec{
 		Name: "gateway", Summary: "the operator's door: deploy, validate, status, rejects",
 		Listen: "127.0.0.1:7400", MetricsListen: "127.0.0.1:9400",
@@ -50,14 +51,18 @@ func Spec() host.Spec {
 			f.StringVar(&capture, "capture", "127.0.0.1:7401", "addresses of every capture instance, comma separated")
 			f.StringVar(&transformer, "transformer", "127.0.0.1:7402", "address of the transformer")
 			f.StringVar(&appliers, "appliers", "postgresql=127.0.0.1:7411,sqlite=127.0.0.1:7412,mysql=127.0.0.1:7413,sqlserver=127.0.0.1:7414,redis=127.0.0.1:7416,oracle=127.0.0.1:7417,cassandra=127.0.0.1:7418", "one applier a connection type: type=host:port, comma separated")
+			f.StringVar(&who, "access", "", "file of those who may call, with their roles; everybody may when empty")
 		},
 		Build: func(_ context.Context, p *host.Process) (host.Service, error) {
 			redisurl.Quiet(p.Log)
+			if err := Guard(p, who); err != nil {
+				return nil, err
+			}
 			o, err := redisurl.Parse(redisURL)
 			if err != nil {
 				return nil, err
 			}
-			peers, err := dial(capture, transformer, appliers)
+			peers, err := dial(p, capture, transformer, appliers)
 			if err != nil {
 				return nil, err
 			}
@@ -69,19 +74,32 @@ func Spec() host.Spec {
 	}
 }
 
-func dial(capture, transformer, appliers string) (*Peers, error) {
+// Guard lets only those call the process who are in the file at path; everybody where there is none.
+func Guard(p *host.Process, path string) error {
+	if path == "" {
+		return nil
+	}
+	g, err := access.Open(path, server.ReadOnly, p.Log)
+	if err != nil {
+		return err
+	}
+	p.Admit = g.Admit
+	return nil
+}
+
+func dial(p *host.Process, capture, transformer, appliers string) (*Peers, error) {
 	peers := &Peers{Capture: map[string]*grpc.ClientConn{}}
 	var err error
-	if peers.Appliers, err = host.DialAppliers(appliers); err != nil {
+	if peers.Appliers, err = p.DialAppliers(appliers); err != nil {
 		return nil, err
 	}
 	for _, address := range host.Addresses(capture) {
-		if peers.Capture[address], err = host.Dial(address); err != nil {
+		if peers.Capture[address], err = p.Dial(address); err != nil {
 			delete(peers.Capture, address)
 			return nil, errors.Join(err, peers.Close())
 		}
 	}
-	if peers.Transformer, err = host.Dial(transformer); err != nil {
+	if peers.Transformer, err = p.Dial(transformer); err != nil {
 		return nil, errors.Join(err, peers.Close())
 	}
 	return peers, nil

@@ -26,7 +26,7 @@ func Spec() host.Spec {
 			f.StringVar(&list, "appliers", "postgresql=127.0.0.1:7411,sqlite=127.0.0.1:7412,mysql=127.0.0.1:7413,sqlserver=127.0.0.1:7414,redis=127.0.0.1:7416,oracle=127.0.0.1:7417,cassandra=127.0.0.1:7418", "one applier a connection type: type=host:port, comma separated")
 		},
 		Build: func(_ context.Context, p *host.Process) (host.Service, error) {
-			appliers, err := host.DialAppliers(list)
+			appliers, err := p.DialAppliers(list)
 			if err != nil {
 				return nil, err
 			}

@@ -61,8 +61,8 @@ type Run struct {
 type Deps struct {
 	// Version of Slipstream.
 	Version string
-	// Dial makes a client of the gateway at an address.
-	Dial func(address string) (Gateway, error)
+	// Dial makes a client of the gateway behind a door.
+	Dial func(Door) (Gateway, error)
 	// Here makes a gateway in this process that can only validate, for the pipeline in dir.
 	Here func(ctx context.Context, dir string) (Gateway, error)
 	// RunFlags adds flags to `run`; nil: none.
@@ -167,6 +167,7 @@ type app struct {
 	deps     Deps
 	gateway  string
 	pipeline string
+	door     Door
 }
 
 // noArgs refuses arguments.

@@ -100,8 +100,8 @@ func newLine() *line {
 	}
 	l.deps = cli.Deps{
 		Version: "v1.2.3",
-		Dial: func(address string) (cli.Gateway, error) {
-			l.dialed = append(l.dialed, address)
+		Dial: func(d cli.Door) (cli.Gateway, error) {
+			l.dialed = append(l.dialed, d.Address)
 			return hand(), nil
 		},
 		Here: func(context.Context, string) (cli.Gateway, error) {
@@ -271,7 +271,7 @@ func TestGatewayErrors(t *testing.T) {
 	}
 	t.Run("cannot be dialed", func(t *testing.T) {
 		l := newLine()
-		l.deps.Dial = func(string) (cli.Gateway, error) { return cli.Gateway{}, errors.New("no such scheme") }
+		l.deps.Dial = func(cli.Door) (cli.Gateway, error) { return cli.Gateway{}, errors.New("no such scheme") }
 		for _, args := range [][]string{{"start"}, {"status", "--live"}} {
 			if code, _, stderr := l.do(t, args...); code != 1 || !strings.Contains(stderr, "no such scheme") {
 				t.Errorf("%v: code %d, %q", args, code, stderr)

@@ -18,6 +18,7 @@ const callTimeout = 2 * time.Minute
 // gatewayFlags adds the flags of every command that calls a gateway.
 func (a *app) gatewayFlags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&a.gateway, "gateway", "", "address of the gateway (variable "+GatewayVariable+"; default "+DefaultGateway+")")
+	a.doorFlags(cmd.Flags())
 	cmd.Flags().StringVar(&a.pipeline, "pipeline", "", "name of the pipeline (default \"default\")")
 }
 
@@ -36,12 +37,25 @@ func (a *app) address() (address string, named bool) {
 	return DefaultGateway, false
 }
 
+// enter makes a client of the gateway, and tells its address.
+func (a *app) enter() (Gateway, string, error) {
+	address, _ := a.address()
+	door, err := a.doorTo(address)
+	if err != nil {
+		return Gateway{}, address, err
+	}
+	gateway, err := a.deps.Dial(door)
+	if err != nil {
+		return Gateway{}, address, fmt.Errorf("reaching the gateway at %s: %w", address, err)
+	}
+	return gateway, address, nil
+}
+
 // call calls the gateway at its address.
 func (a *app) call(ctx context.Context, f func(context.Context, Gateway) error) error {
-	address, _ := a.address()
-	gateway, err := a.deps.Dial(address)
+	gateway, address, err := a.enter()
 	if err != nil {
-		return fmt.Errorf("reaching the gateway at %s: %w", address, err)
+		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -65,6 +79,10 @@ func (a *app) explain(address string, err error) error {
 	case codes.Unavailable:
 		return fmt.Errorf("the gateway at %s cannot be asked: %s\nstart one with `slipstream run`, or name another with --gateway or %s",
 			address, s.Message(), GatewayVariable)
+	case codes.Unauthenticated:
+		return fmt.Errorf("the gateway at %s does not let you in: %s", address, s.Message())
+	case codes.PermissionDenied:
+		return fmt.Errorf("the gateway at %s does not allow it: %s", address, s.Message())
 	case codes.NotFound:
 		return fmt.Errorf("%s", s.Message())
 	case codes.Aborted:

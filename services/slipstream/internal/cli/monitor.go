@@ -36,10 +36,9 @@ func (a *app) monitor() *cobra.Command {
 			case interval < 1 || interval > mostInterval:
 				return misused("--collect-interval is %d, not from 1 to %d seconds", interval, mostInterval)
 			}
-			address, _ := a.address()
-			gateway, err := a.deps.Dial(address)
+			gateway, _, err := a.enter()
 			if err != nil {
-				return fmt.Errorf("reaching the gateway at %s: %w", address, err)
+				return err
 			}
 			registry := prometheus.NewRegistry()
 			if err := registry.Register(rdimetrics.New(rdimetrics.Config{

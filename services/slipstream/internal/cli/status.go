@@ -29,7 +29,7 @@ func (a *app) status() *cobra.Command {
 			}
 			address, _ := a.address()
 			if live {
-				return a.watch(cmd.Context(), cmd.OutOrStdout(), address, show)
+				return a.watch(cmd.Context(), cmd.OutOrStdout(), show)
 			}
 			var res *gatewayv1.StatusResponse
 			err := a.call(cmd.Context(), func(ctx context.Context, gateway Gateway) (err error) {
@@ -54,11 +54,11 @@ const repaint = "\x1b[H\x1b[2J"
 
 // watch shows every status until ctx ends. On a terminal each takes the place of the one before.
 func (a *app) watch(
-	ctx context.Context, w io.Writer, address string, show func(io.Writer, string, *gatewayv1.StatusResponse) error,
+	ctx context.Context, w io.Writer, show func(io.Writer, string, *gatewayv1.StatusResponse) error,
 ) error {
-	gateway, err := a.deps.Dial(address)
+	gateway, address, err := a.enter()
 	if err != nil {
-		return fmt.Errorf("reaching the gateway at %s: %w", address, err)
+		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

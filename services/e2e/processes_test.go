@@ -68,16 +68,23 @@ type processes struct {
 	bin      string
 	services map[string]*service
 	conns    map[string]*grpc.ClientConn
+	dial     func(address string) (*grpc.ClientConn, error)
 }
 
 // startProcesses starts every service, with further environment.
 func startProcesses(t *testing.T, redisAddr string, env ...string) *processes {
 	t.Helper()
+	return startProcessesFor(t, redisAddr, func(address string) (*grpc.ClientConn, error) { return host.Dial(address) }, env...)
+}
+
+// startProcessesFor starts every service; dial is how they are called.
+func startProcessesFor(t *testing.T, redisAddr string, dial func(string) (*grpc.ClientConn, error), env ...string) *processes {
+	t.Helper()
 	bin, err := binaries()
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &processes{t: t, bin: bin, services: map[string]*service{}, conns: map[string]*grpc.ClientConn{}}
+	p := &processes{t: t, bin: bin, services: map[string]*service{}, conns: map[string]*grpc.ClientConn{}, dial: dial}
 	address := map[string]string{}
 	for _, name := range processNames() {
 		address[name] = freeAddress(t)
@@ -199,7 +206,7 @@ func (p *processes) conn(name string) *grpc.ClientConn {
 	if c, ok := p.conns[name]; ok {
 		return c
 	}
-	c, err := host.Dial(p.services[name].address)
+	c, err := p.dial(p.services[name].address)
 	if err != nil {
 		p.t.Fatal(err)
 	}

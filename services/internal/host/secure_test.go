@@ -18,7 +18,7 @@ import (
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 
 	"slipstream/services/internal/host"
-	"slipstream/services/internal/host/certificate"
+	"slipstream/services/internal/host/authority"
 )
 
 // secured serves a process with an identity and returns its address.
@@ -65,8 +65,8 @@ func as(i host.Identity, address string) func() (*grpc.ClientConn, error) {
 // TestMutualTLS: a hop is open to those whose certificate the authority signed, and whose name may call, and to no others;
 // and a caller does not talk to a server that another authority signed.
 func TestMutualTLS(t *testing.T) {
-	ours, others := certificate.NewAuthority(t), certificate.NewAuthority(t)
-	identity := func(a *certificate.Authority, name string, trusts *certificate.Authority) host.Identity {
+	ours, others := authority.New(t), authority.New(t)
+	identity := func(a *authority.Authority, name string, trusts *authority.Authority) host.Identity {
 		cert, key := a.Issue(name)
 		return host.Identity{Cert: cert, Key: key, CA: trusts.File}
 	}
@@ -117,7 +117,7 @@ func TestMutualTLS(t *testing.T) {
 // TestRenewal: a certificate that is renewed in its file is shown to the next caller; nothing restarts. Files that are half
 // written do no harm.
 func TestRenewal(t *testing.T) {
-	a := certificate.NewAuthority(t)
+	a := authority.New(t)
 	cert, key := a.Issue("transformer")
 	i := host.Identity{Cert: cert, Key: key, CA: a.File}
 	address := secured(t, i)
@@ -170,7 +170,7 @@ func TestRenewal(t *testing.T) {
 
 // TestIdentityFlags: what does not go together is said before anything is served.
 func TestIdentityFlags(t *testing.T) {
-	a := certificate.NewAuthority(t)
+	a := authority.New(t)
 	cert, key := a.Issue("x")
 	nothing := filepath.Join(t.TempDir(), "nothing.pem")
 	if err := os.WriteFile(nothing, []byte("no certificate"), 0o600); err != nil {

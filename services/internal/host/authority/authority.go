@@ -1,5 +1,5 @@
-// Package certificate makes authorities and certificates for tests of TLS, as files.
-package certificate
+// Package authority makes authorities and certificates for tests of TLS, as files.
+package authority
 
 import (
 	"crypto/ecdsa"
@@ -27,8 +27,8 @@ type Authority struct {
 	key  *ecdsa.PrivateKey
 }
 
-// NewAuthority makes an authority whose files go with the test.
-func NewAuthority(t testing.TB) *Authority {
+// New makes an authority whose files go with the test.
+func New(t testing.TB) *Authority {
 	t.Helper()
 	a := &Authority{t: t, dir: t.TempDir()}
 	template := &x509.Certificate{

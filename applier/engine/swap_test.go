@@ -38,7 +38,7 @@ func TestGivesUp(t *testing.T) {
 	if !slices.Equal(filled.Columns, []int{0, 1, 2, 3}) || !slices.Equal(empty.Columns, []int{0, 1, 3}) {
 		t.Errorf("the ways set the columns %v and %v", filled.Columns, empty.Columns)
 	}
-	at := func(w *applier.Write, c int) string { return fmt.Sprintf("%s", w.Values.Columns[c].At(0)) }
+	at := func(w *applier.Write, c int) string { return string(w.Values.Columns[c].At(0)) }
 	if at(filled, 0) != "7" || at(empty, 0) != "7" {
 		t.Error("the key is another")
 	}

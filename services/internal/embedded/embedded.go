@@ -68,7 +68,7 @@ func Run(ctx context.Context, o Options) (err error) {
 
 // Serve is Run with the source given. Without files it deploys nothing: whoever calls the gateway does.
 func Serve(ctx context.Context, o Options, rdb *redis.Client) (err error) {
-	p := host.New("slipstream", o.Log, host.WithIdentity(o.Identity))
+	p := host.New("slipstream", o.Log, host.WithIdentity(o.Identity), host.WithMaxMessage(gateway.MaxMessage))
 	if err := gateway.Guard(p, o.Access); err != nil {
 		return err
 	}

@@ -46,10 +46,11 @@ type Process struct {
 	// Admit decides who may call; nil: whoever TLS lets through. It is set before Serve.
 	Admit Admit
 
-	papers   *papers      // nil: no TLS
-	base     *slog.Logger // without the attribute service
-	registry *prometheus.Registry
-	stopped  []func()
+	papers     *papers      // nil: no TLS
+	maxMessage int          // bytes that the server takes at once; 0: maxMessage
+	base       *slog.Logger // without the attribute service
+	registry   *prometheus.Registry
+	stopped    []func()
 }
 
 // OnStopped adds what is to be called after the gRPC server has ended the last stream, in reverse order.
@@ -86,6 +87,8 @@ type Spec struct {
 	// Grace is the default of --grace: how long an orderly end may take. Streams that are still open are cut then, which
 	// loses nothing (G3): it is long where a service drains what it drives, short where it only serves others.
 	Grace time.Duration
+	// MaxMessage bounds what a caller may send at once, in bytes; 0 is the bound of a hop.
+	MaxMessage int
 	// Flags adds the service's own flags; may be nil. Each flag --some-name is also the variable SLIPSTREAM_SOME_NAME.
 	Flags func(*pflag.FlagSet)
 	// Build makes the service.
@@ -121,7 +124,7 @@ func binary(name string) string { return "slipstream-" + name }
 
 // serve is the life of a process.
 func serve(ctx context.Context, spec Spec, o *options, stderr io.Writer) (err error) {
-	p := New(spec.Name, Logger(stderr, o.logLevel, o.logFormat), WithIdentity(o.identity))
+	p := New(spec.Name, Logger(stderr, o.logLevel, o.logFormat), WithIdentity(o.identity), WithMaxMessage(spec.MaxMessage))
 	p.Grace = o.grace
 	flush, err := Tracing(ctx, spec.Name, p.Log)
 	if err != nil {

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"os"
@@ -39,14 +40,14 @@ func New(name string, log *slog.Logger, options ...Option) *Process {
 		o(p)
 	}
 	p.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	return p.part(name, p.papers)
+	return p.part(name, p.papers, p.maxMessage)
 }
 
 // Part makes another service of the same process: a gRPC server and health of its own, the same log and the same metrics
 // behind /metrics, told apart by the attribute and label service (design D12).
-func (p *Process) Part(name string) *Process { return p.part(name, nil) }
+func (p *Process) Part(name string) *Process { return p.part(name, nil, 0) }
 
-func (p *Process) part(name string, shown *papers) *Process {
+func (p *Process) part(name string, shown *papers, maxMessage int) *Process {
 	q := &Process{
 		Name: name, Instance: p.Instance, Log: p.base.With("service", name), base: p.base, Grace: p.Grace, registry: p.registry,
 		Metrics: prometheus.WrapRegistererWith(prometheus.Labels{"service": name}, p.registry), Health: health.NewServer(),
@@ -57,6 +58,7 @@ func (p *Process) part(name string, shown *papers) *Process {
 	})
 	info.Set(1)
 	q.Metrics.MustRegister(info)
+	q.maxMessage = maxMessage
 	if q.papers = shown; shown != nil {
 		shown.log = q.Log
 	}
@@ -69,7 +71,7 @@ func (p *Process) NewServer(h healthv1.HealthServer) *grpc.Server {
 	s := grpc.NewServer(append(p.security(),
 		grpc.ForceServerCodecV2(flow.Codec{}),
 		grpc.StatsHandler(otelgrpc.NewServerHandler(otelgrpc.WithFilter(traced))),
-		grpc.MaxRecvMsgSize(maxMessage), grpc.MaxSendMsgSize(maxMessage),
+		grpc.MaxRecvMsgSize(cmp.Or(p.maxMessage, maxMessage)), grpc.MaxConcurrentStreams(maxStreams), grpc.MaxSendMsgSize(maxMessage),
 		grpc.InitialWindowSize(streamWindow), grpc.InitialConnWindowSize(streamWindow),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 10 * time.Second, Timeout: 10 * time.Second}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),

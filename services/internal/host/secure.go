@@ -27,6 +27,15 @@ func WithIdentity(i Identity) Option {
 	}
 }
 
+// WithMaxMessage bounds what a caller may send at once, in bytes; 0 is the bound of a hop, on which a batch with one huge
+// document must pass.
+func WithMaxMessage(bytes int) Option {
+	return func(p *Process) { p.maxMessage = bytes }
+}
+
+// maxStreams bounds the calls that are under way on one connection. A lane is one, so it is far above what lanes need.
+const maxStreams = 10000
+
 // Dial makes a client of another service, which shows the process's certificate where it has one.
 func (p *Process) Dial(address string, extra ...grpc.DialOption) (*grpc.ClientConn, error) {
 	if p.papers != nil {

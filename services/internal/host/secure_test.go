@@ -15,7 +15,9 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/status"
 
 	"slipstream/services/internal/host"
 	"slipstream/services/internal/host/authority"
@@ -215,6 +217,32 @@ func TestTokenStaysHome(t *testing.T) {
 		}
 		if err := conn.Close(); err != nil {
 			t.Error(err)
+		}
+	}
+}
+
+// TestMaxMessage: a caller cannot fill the memory of a process that bounds what it takes.
+func TestMaxMessage(t *testing.T) {
+	p := host.New("test", slog.New(slog.DiscardHandler), host.WithMaxMessage(1<<20))
+	m := host.NewMemory()
+	ctx, cancel := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- p.Serve(ctx, m.Listener(), host.Idle) }()
+	defer func() {
+		cancel()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	}()
+	conn, err := m.Dial()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	for size, want := range map[int]codes.Code{1 << 10: codes.NotFound, 2 << 20: codes.ResourceExhausted} {
+		_, err := healthv1.NewHealthClient(conn).Check(t.Context(), &healthv1.HealthCheckRequest{Service: strings.Repeat("x", size)})
+		if status.Code(err) != want {
+			t.Errorf("%d bytes: %v, want %v", size, err, want)
 		}
 	}
 }

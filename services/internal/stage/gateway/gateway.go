@@ -40,12 +40,15 @@ func (p *Peers) Close() error {
 	return errors.Join(append(errs, p.Appliers.Close())...)
 }
 
+// MaxMessage is what a caller may send the gateway at once, in bytes: all files of a pipeline, or the records of a test.
+const MaxMessage = 64 << 20
+
 // Spec is the process.
 func Spec() host.Spec {
 	var redisURL, capture, transformer, appliers, who string
 	return host.Spec{
 		Name: "gateway", Summary: "the operator's door: deploy, validate, status, rejects",
-		Listen: "127.0.0.1:7400", MetricsListen: "127.0.0.1:9400",
+		Listen: "127.0.0.1:7400", MetricsListen: "127.0.0.1:9400", MaxMessage: MaxMessage,
 		Flags: func(f *pflag.FlagSet) {
 			f.StringVar(&redisURL, "redis", "127.0.0.1:6379", "Redis that keeps the deployed pipelines: host:port or a redis:// URL; may hold references such as ${file:…}")
 			f.StringVar(&capture, "capture", "127.0.0.1:7401", "addresses of every capture instance, comma separated")

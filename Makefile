@@ -21,13 +21,18 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
-build: $(binaries) ## build every binary into bin/
+build: $(binaries) bin/slipstream.binpb ## build every binary into bin/, and the contracts as a protoset
 
 # Go knows best whether a binary is up to date.
 .PHONY: $(binaries)
 $(binaries): bin/slipstream%:
 	@mkdir -p bin
 	$(go_build) -o $@ ./services/$(or $(patsubst -%,%,$*),slipstream)
+
+# What `grpcurl -protoset` reads; make fix keeps it up to date.
+bin/slipstream.binpb: gateway/jsonapi/slipstream.binpb
+	@mkdir -p bin
+	cp $< $@
 
 .PHONY: demo
 demo: build ## show a pipeline at work on a real data set and compare both ends; KEEP=1 leaves it running

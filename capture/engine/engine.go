@@ -31,6 +31,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	"go.opentelemetry.io/otel/trace/noop"
 
+	"slipstream/capture/follow"
 	"slipstream/capture/lane"
 	"slipstream/capture/recorder"
 	"slipstream/capture/sweep"
@@ -73,6 +74,7 @@ type Engine struct {
 	sweeps   *sweep.Metrics
 	tracer   trace.Tracer
 	log      *slog.Logger
+	board    follow.Board // where lanes tell those who follow changes
 
 	mu        sync.Mutex
 	pipelines map[string]*pipeline

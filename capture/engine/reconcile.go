@@ -63,7 +63,7 @@ func (p *pipeline) start(ctx context.Context, w wanted) {
 		Owner:   p.e.o.Instance, Stream: w.stream, Database: uint32(db), Finite: w.finite,
 		Dial: p.e.o.Transformer, Redis: s.rdb, Store: s.store, Bell: s.bell, Sweeps: s.sweeps, Gaps: s.gaps,
 		Streams: s.streams.Dial, Values: s.values(db), WindowBytes: p.e.o.WindowBytes,
-		Metrics: p.e.metrics, Tracer: p.e.tracer, Logger: p.log,
+		Board: &p.e.board, Metrics: p.e.metrics, Tracer: p.e.tracer, Logger: p.log,
 	})
 	running, cancel := context.WithCancelCause(context.WithoutCancel(ctx)) // it drains before it ends
 	h := &holding{want: w, generation: p.generation, lane: l, cancel: cancel, done: make(chan struct{})}

@@ -36,11 +36,30 @@ func (e *Engine) Rejected(ctx context.Context, r *capturev1.ListRejectedRequest)
 	}
 	var out []*capturev1.DeadLetterStream
 	for _, name := range names {
-		one, err := deadletter.Stream(ctx, s.site.rdb, name, int(r.GetMaxRecords()), r.GetOldest())
+		most, skip := int(r.GetMaxRecords()), int(r.GetOffset())
+		if most > 0 {
+			most += skip // a stream has a cap: what is passed over is read
+		}
+		one, err := deadletter.Stream(ctx, s.site.rdb, name, most, r.GetOldest())
 		if err != nil {
 			return nil, err
 		}
+		one.Job, _ = deadletter.Job(p.name, name)
+		one.Entries = one.Entries[min(skip, len(one.Entries)):]
 		out = append(out, one)
 	}
 	return out, nil
+}
+
+// DeadLetterStreams lists the dead-letter streams of a pipeline, those of jobs that are gone among them.
+func (e *Engine) DeadLetterStreams(ctx context.Context, pipeline string) ([]*capturev1.DeadLetterStream, error) {
+	p, s, err := e.reachable(pipeline)
+	if err != nil {
+		return nil, err
+	}
+	var jobs []string
+	for _, job := range s.spec.GetJobs() {
+		jobs = append(jobs, job.GetName())
+	}
+	return deadletter.Streams(ctx, s.site.rdb, p.name, jobs, int(s.spec.GetSettings().GetDlqMaxMessages()))
 }

@@ -16,6 +16,7 @@ type events struct {
 // Settled books what became durable and lets the reader go on (G2).
 func (e *events) Settled(settled *flowv1.Settled) {
 	done := e.lane.arrive(settled)
+	e.lane.follow.Settled(settled, e.lane.c.Now())
 	e.lane.m.settled(settled, done)
 	e.s.keeper.book(settled, done)
 	select {
@@ -45,6 +46,7 @@ func (s *session) storeRejects() {
 			}
 			s.l.clear()
 			s.l.stored(r)
+			s.l.follow.Rejected(r)
 			_ = s.sender.Stored(r.Sequence) // a stream that broke is seen by the sender itself
 		case <-s.ctx.Done():
 			return

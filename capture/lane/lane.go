@@ -29,6 +29,7 @@ import (
 	"go.opentelemetry.io/otel/trace/noop"
 
 	"slipstream/capture/deadletter"
+	"slipstream/capture/follow"
 	"slipstream/capture/gap"
 	"slipstream/capture/resp"
 	"slipstream/capture/stream"
@@ -76,6 +77,8 @@ type Config struct {
 
 	// WindowBytes bounds the unsettled batches. Default 16 MB.
 	WindowBytes uint64
+	// Board is where those who follow changes look; nil: nobody does.
+	Board *follow.Board
 	// Metrics counts; required.
 	Metrics *Metrics
 	// Tracer makes the spans capture.read. Default: none.
@@ -95,6 +98,7 @@ type Lane struct {
 	log    *slog.Logger
 	dead   *deadletter.Queue
 	unread tail.Unread
+	follow *follow.Lane
 	drain  chan struct{} // closed by Drain
 	once   sync.Once
 	m      instruments
@@ -131,8 +135,8 @@ func New(c Config) *Lane {
 	}
 	return &Lane{
 		c: c, log: c.Logger.With("lane", flow.Name(c.Lane)), drain: make(chan struct{}),
-		dead:  deadletter.NewQueue(c.Redis, c.Lane, int(c.Settings.GetDlqMaxMessages()), c.Now),
-		m:     c.Metrics.of(c.Lane),
+		dead: deadletter.NewQueue(c.Redis, c.Lane, int(c.Settings.GetDlqMaxMessages()), c.Now),
+		m:    c.Metrics.of(c.Lane), follow: c.Board.Lane(c.Lane, c.Stream.Main),
 		state: capturev1.LaneState_LANE_STATE_OPENING, since: c.Now(),
 	}
 }

@@ -90,6 +90,7 @@ func (l *Lane) session(ctx context.Context) error {
 		s.keeper.close(ctx)
 	}
 	l.landed()
+	l.follow.Ended(l.c.Now())
 	return err
 }
 
@@ -370,6 +371,7 @@ func (s *session) send(ctx context.Context, read *tail.Read) error {
 	read.Batch.Sequence = s.sequence
 	read.Batch.State = s.state
 	s.l.depart(s.sequence, read)
+	s.l.follow.Sent(read.Batch, read.Rejects, s.l.c.Now())
 	if err := s.sender.Send(ctx, read.Batch); err != nil {
 		return err
 	}

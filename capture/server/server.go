@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"slipstream/capture/engine"
+	"slipstream/capture/follow"
 	capturev1 "slipstream/proto/slipstream/capture/v1"
 	pipelinev1 "slipstream/proto/slipstream/pipeline/v1"
 )
@@ -24,6 +25,12 @@ type Engine interface {
 	Replay(context.Context, *capturev1.ReplayRequest) ([]*capturev1.ReplayedStream, error)
 	ReadKeys(context.Context, *capturev1.ReadKeysRequest) (*capturev1.ReadKeysResponse, error)
 	AcknowledgeFlush(ctx context.Context, pipeline string) (jobs []string, err error)
+	DeadLetterStreams(ctx context.Context, pipeline string) ([]*capturev1.DeadLetterStream, error)
+	Resync(context.Context, *capturev1.ResyncRequest) ([]*capturev1.RequestedSweep, error)
+	Reset(context.Context, *capturev1.ResetRequest) ([]*capturev1.RequestedSweep, error)
+	Configure(context.Context, *capturev1.ConfigureRequest) ([]*capturev1.Finding, error)
+	Follow(*capturev1.TraceRequest) (*follow.Follower, error)
+	Instance() string
 }
 
 var _ Engine = (*engine.Engine)(nil)

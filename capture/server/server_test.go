@@ -24,12 +24,13 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 type fake struct {
-	check    func(*pipelinev1.Pipeline) *capturev1.CheckResponse
-	status   func(string) (*capturev1.PipelineStatus, error)
-	rejected func(*capturev1.ListRejectedRequest) ([]*capturev1.DeadLetterStream, error)
-	replay   func(*capturev1.ReplayRequest) ([]*capturev1.ReplayedStream, error)
-	keys     func(*capturev1.ReadKeysRequest) (*capturev1.ReadKeysResponse, error)
-	flush    func(string) ([]string, error)
+	server.Engine // of calls that a test does not make
+	check         func(*pipelinev1.Pipeline) *capturev1.CheckResponse
+	status        func(string) (*capturev1.PipelineStatus, error)
+	rejected      func(*capturev1.ListRejectedRequest) ([]*capturev1.DeadLetterStream, error)
+	replay        func(*capturev1.ReplayRequest) ([]*capturev1.ReplayedStream, error)
+	keys          func(*capturev1.ReadKeysRequest) (*capturev1.ReadKeysResponse, error)
+	flush         func(string) ([]string, error)
 }
 
 func (f fake) Replay(_ context.Context, r *capturev1.ReplayRequest) ([]*capturev1.ReplayedStream, error) {
@@ -56,7 +57,7 @@ func (f fake) Rejected(_ context.Context, r *capturev1.ListRejectedRequest) ([]*
 	return f.rejected(r)
 }
 
-func dial(t *testing.T, f fake) capturev1.CaptureServiceClient {
+func dial(t *testing.T, f server.Engine) capturev1.CaptureServiceClient {
 	t.Helper()
 	l := bufconn.Listen(1 << 16)
 	g := grpc.NewServer()

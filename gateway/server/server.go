@@ -24,6 +24,7 @@ import (
 	capturev1 "slipstream/proto/slipstream/capture/v1"
 	gatewayv1 "slipstream/proto/slipstream/gateway/v1"
 	pipelinev1 "slipstream/proto/slipstream/pipeline/v1"
+	processv1 "slipstream/proto/slipstream/process/v1"
 	transformerv1 "slipstream/proto/slipstream/transformer/v1"
 
 	"slipstream/gateway/compile"
@@ -51,6 +52,8 @@ type Config struct {
 	Transformer Peer[transformerv1.TransformerServiceClient]
 	// Appliers are the appliers by the connection type they write to.
 	Appliers map[string]Peer[applierv1.ApplierServiceClient]
+	// Self tells of the gateway's own process, for support; nil: nobody knows.
+	Self processv1.ProcessServiceClient
 	// Resolve resolves references in the applier section; secret.Resolve is one.
 	Resolve configfile.Resolve
 	// Version of Slipstream, for status.

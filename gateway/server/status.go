@@ -14,6 +14,7 @@ import (
 	capturev1 "slipstream/proto/slipstream/capture/v1"
 	gatewayv1 "slipstream/proto/slipstream/gateway/v1"
 	pipelinev1 "slipstream/proto/slipstream/pipeline/v1"
+	processv1 "slipstream/proto/slipstream/process/v1"
 
 	"slipstream/gateway/configfile"
 	"slipstream/gateway/store"
@@ -85,6 +86,7 @@ func (s *Server) status(ctx context.Context, name string, now store.State) *gate
 	}
 	for _, service := range services {
 		all.Go(func() { service.out.Status = serving(ctx, service.health) })
+		all.Go(func() { service.out.Version = version(ctx, service.process) })
 	}
 	all.Wait()
 	views = slices.DeleteFunc(views, func(v *capturev1.PipelineStatus) bool { return v == nil })
@@ -110,24 +112,26 @@ func (s *Server) status(ctx context.Context, name string, now store.State) *gate
 }
 
 type service struct {
-	health healthv1.HealthClient
-	out    *gatewayv1.ServiceStatus
+	health  healthv1.HealthClient
+	process processv1.ProcessServiceClient
+	out     *gatewayv1.ServiceStatus
 }
 
 // services are all services the gateway knows, in the order changes pass them.
 func (s *Server) services() []service {
 	var out []service
-	add := func(name, address string, health healthv1.HealthClient) {
-		out = append(out, service{health: health, out: &gatewayv1.ServiceStatus{Name: name, Address: address}})
+	add := func(name, address string, health healthv1.HealthClient, process processv1.ProcessServiceClient) {
+		out = append(out, service{health: health, process: process, out: &gatewayv1.ServiceStatus{Name: name, Address: address}})
 	}
 	for _, peer := range s.config.Capture {
-		add("capture", peer.Address, peer.Health)
+		add("capture", peer.Address, peer.Health, peer.Process)
 	}
 	if peer := s.config.Transformer; peer.Client != nil {
-		add("transformer", peer.Address, peer.Health)
+		add("transformer", peer.Address, peer.Health, peer.Process)
 	}
 	for _, kind := range slices.Sorted(maps.Keys(s.config.Appliers)) {
-		add("applier-"+kind, s.config.Appliers[kind].Address, s.config.Appliers[kind].Health)
+		peer := s.config.Appliers[kind]
+		add("applier-"+kind, peer.Address, peer.Health, peer.Process)
 	}
 	return out
 }

@@ -66,7 +66,9 @@ func (s *Server) TestJob(ctx context.Context, req *gatewayv1.TestJobRequest) (*g
 	}
 	for _, rows := range shown.GetRows() {
 		res.Connections = append(res.Connections, &gatewayv1.TestedConnection{
-			Connection: rows.GetConnection(), Preview: s.tryRows(ctx, p, job, rows, req.GetDiff()),
+			Connection: rows.GetConnection(), Preview: s.tryRows(ctx, p, job, rows, &flowv1.Lane{
+				Pipeline: p.GetName(), Job: job.GetName(), Connection: rows.GetConnection(), Layout: 1,
+			}, req.GetDiff()),
 		})
 	}
 	return res, nil
@@ -184,7 +186,7 @@ func (s *Server) images(
 // tryRows shows what rows would do on a connection. What cannot be tried is told in the answer, so that the other
 // connections and the blocks are shown all the same.
 func (s *Server) tryRows(
-	ctx context.Context, p *pipelinev1.Pipeline, job *pipelinev1.Job, rows *transformerv1.PreviewedRows, diff bool,
+	ctx context.Context, p *pipelinev1.Pipeline, job *pipelinev1.Job, rows *transformerv1.PreviewedRows, lane *flowv1.Lane, diff bool,
 ) *applierv1.PreviewResponse {
 	untried := func(format string, args ...any) *applierv1.PreviewResponse {
 		return &applierv1.PreviewResponse{Fault: &flowv1.Fault{Message: fmt.Sprintf(format, args...)}}
@@ -198,8 +200,7 @@ func (s *Server) tryRows(
 		return untried("the gateway knows no applier for connections of type %s", c.GetType())
 	}
 	res, err := peer.Client.Preview(ctx, &applierv1.PreviewRequest{
-		Connection: c, Job: job, Settings: p.GetSettings(), Batch: rows.GetBatch(), Diff: diff,
-		Lane: &flowv1.Lane{Pipeline: p.GetName(), Job: job.GetName(), Connection: c.GetName(), Layout: 1},
+		Connection: c, Job: job, Settings: p.GetSettings(), Batch: rows.GetBatch(), Diff: diff, Lane: lane,
 	})
 	if err != nil {
 		return untried("the applier for %s: %s", c.GetType(), reason(err))

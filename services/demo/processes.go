@@ -103,7 +103,7 @@ func (p *processes) launch(o *options) error {
 	if err != nil {
 		return err
 	}
-	p.run = exec.Command(o.binary, "run", "--dir", o.dir, "--listen", p.address, "--metrics", "127.0.0.1:0")
+	p.run = exec.Command(o.binary, "run", "--dir", o.dir, "--listen", p.address, "--metrics", "127.0.0.1:0", "--http", "off")
 	p.run.Env = append(os.Environ(), "DEMO_REDIS_PORT="+port, "DEMO_DATABASE="+p.database)
 	p.run.Stdout, p.run.Stderr = log, log
 	p.run.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is ours: we end it in order

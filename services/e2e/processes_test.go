@@ -69,6 +69,7 @@ type processes struct {
 	services map[string]*service
 	conns    map[string]*grpc.ClientConn
 	dial     func(address string) (*grpc.ClientConn, error)
+	http     string // where the gateway serves HTTP
 }
 
 // startProcesses starts every service, with further environment.
@@ -109,7 +110,8 @@ func startProcessesFor(t *testing.T, redisAddr string, dial func(string) (*grpc.
 	}
 	add("transformer", "--appliers", route)
 	add("capture", "--redis", redisAddr, "--transformer", address["transformer"])
-	add("gateway", "--redis", redisAddr, "--capture", address["capture"], "--transformer", address["transformer"], "--appliers", route)
+	p.http = freeAddress(t)
+	add("gateway", "--http", p.http, "--redis", redisAddr, "--capture", address["capture"], "--transformer", address["transformer"], "--appliers", route)
 	t.Cleanup(p.stop)
 	for name := range p.services {
 		p.start(name)

@@ -14,6 +14,7 @@ import (
 	gatewayv1 "slipstream/proto/slipstream/gateway/v1"
 	"slipstream/services/internal/embedded"
 	"slipstream/services/internal/host"
+	"slipstream/services/internal/stage/gateway"
 	"slipstream/services/slipstream/internal/cli"
 )
 
@@ -44,6 +45,7 @@ func run() int {
 			flags = f
 			f.StringVar(&o.Listen, "listen", cli.DefaultGateway, "address of the gateway")
 			f.StringVar(&o.Metrics, "metrics", "127.0.0.1:9400", "address of /metrics; \"off\" for none")
+			f.StringVar(&o.HTTP, "http", gateway.DefaultHTTP, "address of the API over HTTP with JSON; \"off\" for none")
 			f.StringVar(&o.Appliers, "appliers", "", "appliers elsewhere: type=host:port, comma separated")
 			o.Identity.Flags(f)
 			f.StringVar(&o.Access, "access", "", "file of those who may call the gateway, with their roles; everybody may when empty")

@@ -37,6 +37,8 @@ type Options struct {
 	Listen string
 	// Metrics is the address of /metrics; "off" for none.
 	Metrics string
+	// HTTP is the address of the API over HTTP with JSON; empty or "off" for none.
+	HTTP string
 	// Appliers are further appliers, as --appliers of the transformer; one named there replaces a linked one.
 	Appliers string
 	// Identity is what the gateway shows to who calls it, and the process to appliers elsewhere. It must have been checked.
@@ -96,9 +98,14 @@ func Serve(ctx context.Context, o Options, rdb *redis.Client) (err error) {
 		return errors.Join(err, lis.Close())
 	}
 	defer func() { err = errors.Join(err, metrics.Close()) }()
-	p.Log.InfoContext(ctx, "serving", "address", lis.Addr().String(), "metrics", metrics.Addr(), "version", host.Version())
+	door, err := gateway.ServeHTTP(ctx, p, o.HTTP)
+	if err != nil {
+		return errors.Join(err, lis.Close())
+	}
+	p.Log.InfoContext(ctx, "serving", "address", lis.Addr().String(), "metrics", metrics.Addr(), "http", door.Addr(), "version", host.Version())
 	return p.Serve(ctx, lis, host.ServiceFunc(func(ctx context.Context) error {
-		return l.run(ctx, o, lis.Addr().String(), rdb.Options().Addr)
+		err := l.run(ctx, o, lis.Addr().String(), rdb.Options().Addr)
+		return errors.Join(err, door.Close())
 	}))
 }
 

@@ -50,6 +50,9 @@ type Process struct {
 	maxMessage int          // bytes that the server takes at once; 0: maxMessage
 	base       *slog.Logger // without the attribute service
 	registry   *prometheus.Registry
+	self       *Memory // where the process calls itself; nil: it does not
+	// remembered is the last lines of the log of all parts.
+	remembered *ring
 	stopped    []func()
 }
 
@@ -157,6 +160,13 @@ func (p *Process) Serve(ctx context.Context, lis net.Listener, service Service) 
 	defer cancel()
 	served := make(chan error, 1)
 	go func() { served <- p.Server.Serve(lis) }()
+	looped := make(chan struct{})
+	go func() {
+		defer close(looped)
+		if p.self != nil {
+			_ = p.Server.Serve(p.self.Listener()) // it ends with the server
+		}
+	}()
 	p.Health.SetServingStatus("", healthv1.HealthCheckResponse_SERVING)
 
 	ran := make(chan error, 1)
@@ -181,6 +191,7 @@ func (p *Process) Serve(ctx context.Context, lis net.Listener, service Service) 
 	}
 	p.Server.GracefulStop()
 	<-served
+	<-looped
 	for i := len(p.stopped) - 1; i >= 0; i-- {
 		p.stopped[i]()
 	}

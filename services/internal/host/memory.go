@@ -28,6 +28,20 @@ func NewMemory() *Memory { return &Memory{lis: bufconn.Listen(memoryBuffer)} }
 // Listener is what the server serves on.
 func (m *Memory) Listener() net.Listener { return m.lis }
 
+// Self makes a client of the process's own gRPC server, without a network: what a page asks passes the same checks as any
+// call. It must be called before Serve, and is closed when the process has stopped.
+func (p *Process) Self() (*grpc.ClientConn, error) {
+	if p.self == nil {
+		p.self = NewMemory()
+	}
+	conn, err := p.self.Dial()
+	if err != nil {
+		return nil, err
+	}
+	p.OnStopped(func() { _ = conn.Close() }) // nothing is asked any more
+	return conn, nil
+}
+
 // Dial makes a client of it.
 func (m *Memory) Dial() (*grpc.ClientConn, error) {
 	return Dial(MemoryTarget, grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {

@@ -12,30 +12,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// MetricsServer serves /metrics.
-type MetricsServer struct {
-	lis    net.Listener
-	server *http.Server
-	done   chan struct{}
-}
-
 // ServeMetrics serves the metrics of p and its parts on address, in Prometheus' formats; "off" or an empty address serves nothing.
-func ServeMetrics(ctx context.Context, address string, p *Process) (*MetricsServer, error) {
-	if address == "" || address == "off" {
-		return &MetricsServer{}, nil
-	}
-	lis, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
-	if err != nil {
-		return nil, fmt.Errorf("listening for /metrics: %w; choose another address with --metrics", err)
-	}
-	m := &MetricsServer{lis: lis, done: make(chan struct{}), server: metricsServer(p.registry, "GET /metrics")}
-	go func() {
-		defer close(m.done)
-		if err := m.server.Serve(lis); !errors.Is(err, http.ErrServerClosed) {
-			p.Log.ErrorContext(ctx, "serving metrics", "error", err)
-		}
-	}()
-	return m, nil
+func ServeMetrics(ctx context.Context, address string, p *Process) (*HTTPServer, error) {
+	return p.ServeHTTP(ctx, "metrics", address, metricsServer(p.registry, "GET /metrics"))
 }
 
 func metricsServer(metrics prometheus.Gatherer, patterns ...string) *http.Server {
@@ -60,22 +39,4 @@ func Export(ctx context.Context, address string, metrics prometheus.Gatherer, re
 		return fmt.Errorf("serving metrics: %w", err)
 	}
 	return nil
-}
-
-// Addr is where it listens; "off" where it does not.
-func (m *MetricsServer) Addr() string {
-	if m.lis == nil {
-		return "off"
-	}
-	return m.lis.Addr().String()
-}
-
-// Close ends it.
-func (m *MetricsServer) Close() error {
-	if m.server == nil {
-		return nil
-	}
-	err := m.server.Close()
-	<-m.done
-	return err
 }

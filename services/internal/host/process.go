@@ -20,6 +20,7 @@ import (
 	"google.golang.org/grpc/stats"
 
 	"slipstream/proto/flow"
+	processv1 "slipstream/proto/slipstream/process/v1"
 )
 
 // maxMessage bounds a gRPC message: a batch is at most the window (a few MiB), but one huge document must still pass.
@@ -35,7 +36,12 @@ func New(name string, log *slog.Logger, options ...Option) *Process {
 	if err != nil {
 		host = "localhost"
 	}
-	p := &Process{Instance: fmt.Sprintf("%s-%d", host, os.Getpid()), base: log, Grace: 20 * time.Second, registry: prometheus.NewRegistry()}
+	last := &ring{}
+	log = slog.New(tee{log.Handler(), slog.NewTextHandler(last, nil)})
+	p := &Process{
+		Instance: fmt.Sprintf("%s-%d", host, os.Getpid()), base: log, Grace: 20 * time.Second,
+		registry: prometheus.NewRegistry(), remembered: last,
+	}
 	for _, o := range options {
 		o(p)
 	}
@@ -50,7 +56,8 @@ func (p *Process) Part(name string) *Process { return p.part(name, nil, 0) }
 func (p *Process) part(name string, shown *papers, maxMessage int) *Process {
 	q := &Process{
 		Name: name, Instance: p.Instance, Log: p.base.With("service", name), base: p.base, Grace: p.Grace, registry: p.registry,
-		Metrics: prometheus.WrapRegistererWith(prometheus.Labels{"service": name}, p.registry), Health: health.NewServer(),
+		remembered: p.remembered,
+		Metrics:    prometheus.WrapRegistererWith(prometheus.Labels{"service": name}, p.registry), Health: health.NewServer(),
 	}
 	info := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "slipstream_build_info", Help: "Version of the process; the value is always 1.",
@@ -78,6 +85,7 @@ func (p *Process) NewServer(h healthv1.HealthServer) *grpc.Server {
 	)...)
 	healthv1.RegisterHealthServer(s, h)
 	reflection.Register(s)
+	processv1.RegisterProcessServiceServer(s, describer{p: p})
 	return s
 }
 
@@ -88,6 +96,9 @@ var untraced = map[string]bool{
 	"/slipstream.applier.v1.ApplierService/Apply":                    true,
 	"/slipstream.capture.v1.CaptureService/WatchStatus":              true,
 	"/slipstream.gateway.v1.GatewayService/WatchStatus":              true,
+	"/slipstream.capture.v1.CaptureService/Trace":                    true,
+	"/slipstream.gateway.v1.GatewayService/Trace":                    true,
+	"/slipstream.process.v1.ProcessService/Describe":                 true,
 	"/grpc.health.v1.Health/Check":                                   true,
 	"/grpc.health.v1.Health/Watch":                                   true,
 	"/grpc.reflection.v1.ServerReflection/ServerReflectionInfo":      true,

@@ -1319,7 +1319,9 @@ type ListRejectedRequest struct {
 	// Oldest first instead of newest first.
 	Oldest bool `protobuf:"varint,4,opt,name=oldest,proto3" json:"oldest,omitempty"`
 	// Name of one dead-letter stream; empty: all.
-	DlqName       string `protobuf:"bytes,5,opt,name=dlq_name,json=dlqName,proto3" json:"dlq_name,omitempty"`
+	DlqName string `protobuf:"bytes,5,opt,name=dlq_name,json=dlqName,proto3" json:"dlq_name,omitempty"`
+	// Entries of each stream to pass over first.
+	Offset        uint32 `protobuf:"varint,6,opt,name=offset,proto3" json:"offset,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1387,6 +1389,13 @@ func (x *ListRejectedRequest) GetDlqName() string {
 		return x.DlqName
 	}
 	return ""
+}
+
+func (x *ListRejectedRequest) GetOffset() uint32 {
+	if x != nil {
+		return x.Offset
+	}
+	return 0
 }
 
 // ListRejectedResponse is the dead letters, by stream.
@@ -1929,7 +1938,17 @@ type DeadLetterStream struct {
 	// Entries in it.
 	Length uint64 `protobuf:"varint,2,opt,name=length,proto3" json:"length,omitempty"`
 	// The entries asked for.
-	Entries       []*DeadLetter `protobuf:"bytes,3,rep,name=entries,proto3" json:"entries,omitempty"`
+	Entries []*DeadLetter `protobuf:"bytes,3,rep,name=entries,proto3" json:"entries,omitempty"`
+	// Job.
+	Job string `protobuf:"bytes,4,opt,name=job,proto3" json:"job,omitempty"`
+	// When its oldest entry was stored, Unix milliseconds; 0: it has none. Set in lists of streams only.
+	OldestMs int64 `protobuf:"varint,5,opt,name=oldest_ms,json=oldestMs,proto3" json:"oldest_ms,omitempty"`
+	// When its newest entry was stored, Unix milliseconds; 0: it has none. Set in lists of streams only.
+	NewestMs int64 `protobuf:"varint,6,opt,name=newest_ms,json=newestMs,proto3" json:"newest_ms,omitempty"`
+	// Entries beyond which the oldest go. Set in lists of streams only.
+	Capacity uint32 `protobuf:"varint,7,opt,name=capacity,proto3" json:"capacity,omitempty"`
+	// The job is not in the generation that runs. Set in lists of streams only.
+	Orphaned      bool `protobuf:"varint,8,opt,name=orphaned,proto3" json:"orphaned,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1983,6 +2002,41 @@ func (x *DeadLetterStream) GetEntries() []*DeadLetter {
 		return x.Entries
 	}
 	return nil
+}
+
+func (x *DeadLetterStream) GetJob() string {
+	if x != nil {
+		return x.Job
+	}
+	return ""
+}
+
+func (x *DeadLetterStream) GetOldestMs() int64 {
+	if x != nil {
+		return x.OldestMs
+	}
+	return 0
+}
+
+func (x *DeadLetterStream) GetNewestMs() int64 {
+	if x != nil {
+		return x.NewestMs
+	}
+	return 0
+}
+
+func (x *DeadLetterStream) GetCapacity() uint32 {
+	if x != nil {
+		return x.Capacity
+	}
+	return 0
+}
+
+func (x *DeadLetterStream) GetOrphaned() bool {
+	if x != nil {
+		return x.Orphaned
+	}
+	return false
 }
 
 // DeadLetter is a stored reject.
@@ -2058,11 +2112,369 @@ func (x *DeadLetter) GetReject() *v11.Reject {
 	return nil
 }
 
+// ListDeadLetterStreamsRequest names the pipeline.
+type ListDeadLetterStreamsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Pipeline; empty: the only one, or "default".
+	Pipeline      string `protobuf:"bytes,1,opt,name=pipeline,proto3" json:"pipeline,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListDeadLetterStreamsRequest) Reset() {
+	*x = ListDeadLetterStreamsRequest{}
+	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListDeadLetterStreamsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListDeadLetterStreamsRequest) ProtoMessage() {}
+
+func (x *ListDeadLetterStreamsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListDeadLetterStreamsRequest.ProtoReflect.Descriptor instead.
+func (*ListDeadLetterStreamsRequest) Descriptor() ([]byte, []int) {
+	return file_slipstream_capture_v1_capture_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *ListDeadLetterStreamsRequest) GetPipeline() string {
+	if x != nil {
+		return x.Pipeline
+	}
+	return ""
+}
+
+// ListDeadLetterStreamsResponse is the streams.
+type ListDeadLetterStreamsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The streams, by name, without entries.
+	Streams       []*DeadLetterStream `protobuf:"bytes,1,rep,name=streams,proto3" json:"streams,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListDeadLetterStreamsResponse) Reset() {
+	*x = ListDeadLetterStreamsResponse{}
+	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListDeadLetterStreamsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListDeadLetterStreamsResponse) ProtoMessage() {}
+
+func (x *ListDeadLetterStreamsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListDeadLetterStreamsResponse.ProtoReflect.Descriptor instead.
+func (*ListDeadLetterStreamsResponse) Descriptor() ([]byte, []int) {
+	return file_slipstream_capture_v1_capture_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *ListDeadLetterStreamsResponse) GetStreams() []*DeadLetterStream {
+	if x != nil {
+		return x.Streams
+	}
+	return nil
+}
+
+// ResyncRequest names jobs whose keys are to be read again.
+type ResyncRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Pipeline; empty: the only one, or "default".
+	Pipeline string `protobuf:"bytes,1,opt,name=pipeline,proto3" json:"pipeline,omitempty"`
+	// Jobs; empty: all that are enabled and have keys.
+	Jobs          []string `protobuf:"bytes,2,rep,name=jobs,proto3" json:"jobs,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResyncRequest) Reset() {
+	*x = ResyncRequest{}
+	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResyncRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResyncRequest) ProtoMessage() {}
+
+func (x *ResyncRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResyncRequest.ProtoReflect.Descriptor instead.
+func (*ResyncRequest) Descriptor() ([]byte, []int) {
+	return file_slipstream_capture_v1_capture_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *ResyncRequest) GetPipeline() string {
+	if x != nil {
+		return x.Pipeline
+	}
+	return ""
+}
+
+func (x *ResyncRequest) GetJobs() []string {
+	if x != nil {
+		return x.Jobs
+	}
+	return nil
+}
+
+// ResyncResponse tells what was asked for.
+type ResyncResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// One member a job.
+	Sweeps        []*RequestedSweep `protobuf:"bytes,1,rep,name=sweeps,proto3" json:"sweeps,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResyncResponse) Reset() {
+	*x = ResyncResponse{}
+	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResyncResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResyncResponse) ProtoMessage() {}
+
+func (x *ResyncResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResyncResponse.ProtoReflect.Descriptor instead.
+func (*ResyncResponse) Descriptor() ([]byte, []int) {
+	return file_slipstream_capture_v1_capture_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *ResyncResponse) GetSweeps() []*RequestedSweep {
+	if x != nil {
+		return x.Sweeps
+	}
+	return nil
+}
+
+// RequestedSweep is a sweep that was asked for, or why none was.
+type RequestedSweep struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Job.
+	Job string `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
+	// The sweep's id, as in Sweep.id; empty: there is none.
+	Id string `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	// Why there is none.
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RequestedSweep) Reset() {
+	*x = RequestedSweep{}
+	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RequestedSweep) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RequestedSweep) ProtoMessage() {}
+
+func (x *RequestedSweep) ProtoReflect() protoreflect.Message {
+	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RequestedSweep.ProtoReflect.Descriptor instead.
+func (*RequestedSweep) Descriptor() ([]byte, []int) {
+	return file_slipstream_capture_v1_capture_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *RequestedSweep) GetJob() string {
+	if x != nil {
+		return x.Job
+	}
+	return ""
+}
+
+func (x *RequestedSweep) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *RequestedSweep) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// ResetRequest names jobs to start over.
+type ResetRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Pipeline; empty: the only one, or "default".
+	Pipeline string `protobuf:"bytes,1,opt,name=pipeline,proto3" json:"pipeline,omitempty"`
+	// Jobs; empty: all.
+	Jobs          []string `protobuf:"bytes,2,rep,name=jobs,proto3" json:"jobs,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResetRequest) Reset() {
+	*x = ResetRequest{}
+	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResetRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResetRequest) ProtoMessage() {}
+
+func (x *ResetRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResetRequest.ProtoReflect.Descriptor instead.
+func (*ResetRequest) Descriptor() ([]byte, []int) {
+	return file_slipstream_capture_v1_capture_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *ResetRequest) GetPipeline() string {
+	if x != nil {
+		return x.Pipeline
+	}
+	return ""
+}
+
+func (x *ResetRequest) GetJobs() []string {
+	if x != nil {
+		return x.Jobs
+	}
+	return nil
+}
+
+// ResetResponse tells what was done.
+type ResetResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// One member a job whose totals are zero now.
+	Sweeps        []*RequestedSweep `protobuf:"bytes,1,rep,name=sweeps,proto3" json:"sweeps,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResetResponse) Reset() {
+	*x = ResetResponse{}
+	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResetResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResetResponse) ProtoMessage() {}
+
+func (x *ResetResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResetResponse.ProtoReflect.Descriptor instead.
+func (*ResetResponse) Descriptor() ([]byte, []int) {
+	return file_slipstream_capture_v1_capture_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *ResetResponse) GetSweeps() []*RequestedSweep {
+	if x != nil {
+		return x.Sweeps
+	}
+	return nil
+}
+
 var File_slipstream_capture_v1_capture_proto protoreflect.FileDescriptor
 
 const file_slipstream_capture_v1_capture_proto_rawDesc = "" +
 	"\n" +
-	"#slipstream/capture/v1/capture.proto\x12\x15slipstream.capture.v1\x1a!slipstream/change/v1/change.proto\x1a\x1dslipstream/flow/v1/flow.proto\x1a%slipstream/pipeline/v1/pipeline.proto\"L\n" +
+	"#slipstream/capture/v1/capture.proto\x12\x15slipstream.capture.v1\x1a%slipstream/capture/v1/configure.proto\x1a!slipstream/capture/v1/trace.proto\x1a!slipstream/change/v1/change.proto\x1a\x1dslipstream/flow/v1/flow.proto\x1a%slipstream/pipeline/v1/pipeline.proto\"L\n" +
 	"\fCheckRequest\x12<\n" +
 	"\bpipeline\x18\x01 \x01(\v2 .slipstream.pipeline.v1.PipelineR\bpipeline\"\xa2\x01\n" +
 	"\rCheckResponse\x12;\n" +
@@ -2158,14 +2570,15 @@ const file_slipstream_capture_v1_capture_proto_rawDesc = "" +
 	"started_ms\x18\a \x01(\x03R\tstartedMs\x12\x19\n" +
 	"\bended_ms\x18\b \x01(\x03R\aendedMs\x12\x1d\n" +
 	"\n" +
-	"settled_ms\x18\t \x01(\x03R\tsettledMs\"\x97\x01\n" +
+	"settled_ms\x18\t \x01(\x03R\tsettledMs\"\xaf\x01\n" +
 	"\x13ListRejectedRequest\x12\x1a\n" +
 	"\bpipeline\x18\x01 \x01(\tR\bpipeline\x12\x10\n" +
 	"\x03job\x18\x02 \x01(\tR\x03job\x12\x1f\n" +
 	"\vmax_records\x18\x03 \x01(\rR\n" +
 	"maxRecords\x12\x16\n" +
 	"\x06oldest\x18\x04 \x01(\bR\x06oldest\x12\x19\n" +
-	"\bdlq_name\x18\x05 \x01(\tR\adlqName\"Y\n" +
+	"\bdlq_name\x18\x05 \x01(\tR\adlqName\x12\x16\n" +
+	"\x06offset\x18\x06 \x01(\rR\x06offset\"Y\n" +
 	"\x14ListRejectedResponse\x12A\n" +
 	"\astreams\x18\x01 \x03(\v2'.slipstream.capture.v1.DeadLetterStreamR\astreams\"\xac\x01\n" +
 	"\rReplayRequest\x12\x1a\n" +
@@ -2198,17 +2611,40 @@ const file_slipstream_capture_v1_capture_proto_rawDesc = "" +
 	"\x17AcknowledgeFlushRequest\x12\x1a\n" +
 	"\bpipeline\x18\x01 \x01(\tR\bpipeline\".\n" +
 	"\x18AcknowledgeFlushResponse\x12\x12\n" +
-	"\x04jobs\x18\x01 \x03(\tR\x04jobs\"{\n" +
+	"\x04jobs\x18\x01 \x03(\tR\x04jobs\"\xff\x01\n" +
 	"\x10DeadLetterStream\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06length\x18\x02 \x01(\x04R\x06length\x12;\n" +
-	"\aentries\x18\x03 \x03(\v2!.slipstream.capture.v1.DeadLetterR\aentries\"\x85\x01\n" +
+	"\aentries\x18\x03 \x03(\v2!.slipstream.capture.v1.DeadLetterR\aentries\x12\x10\n" +
+	"\x03job\x18\x04 \x01(\tR\x03job\x12\x1b\n" +
+	"\toldest_ms\x18\x05 \x01(\x03R\boldestMs\x12\x1b\n" +
+	"\tnewest_ms\x18\x06 \x01(\x03R\bnewestMs\x12\x1a\n" +
+	"\bcapacity\x18\a \x01(\rR\bcapacity\x12\x1a\n" +
+	"\borphaned\x18\b \x01(\bR\borphaned\"\x85\x01\n" +
 	"\n" +
 	"DeadLetter\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12!\n" +
 	"\ftimestamp_ms\x18\x02 \x01(\x03R\vtimestampMs\x12\x10\n" +
 	"\x03job\x18\x03 \x01(\tR\x03job\x122\n" +
-	"\x06reject\x18\x04 \x01(\v2\x1a.slipstream.flow.v1.RejectR\x06reject*\x8c\x01\n" +
+	"\x06reject\x18\x04 \x01(\v2\x1a.slipstream.flow.v1.RejectR\x06reject\":\n" +
+	"\x1cListDeadLetterStreamsRequest\x12\x1a\n" +
+	"\bpipeline\x18\x01 \x01(\tR\bpipeline\"b\n" +
+	"\x1dListDeadLetterStreamsResponse\x12A\n" +
+	"\astreams\x18\x01 \x03(\v2'.slipstream.capture.v1.DeadLetterStreamR\astreams\"?\n" +
+	"\rResyncRequest\x12\x1a\n" +
+	"\bpipeline\x18\x01 \x01(\tR\bpipeline\x12\x12\n" +
+	"\x04jobs\x18\x02 \x03(\tR\x04jobs\"O\n" +
+	"\x0eResyncResponse\x12=\n" +
+	"\x06sweeps\x18\x01 \x03(\v2%.slipstream.capture.v1.RequestedSweepR\x06sweeps\"J\n" +
+	"\x0eRequestedSweep\x12\x10\n" +
+	"\x03job\x18\x01 \x01(\tR\x03job\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\tR\x02id\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\">\n" +
+	"\fResetRequest\x12\x1a\n" +
+	"\bpipeline\x18\x01 \x01(\tR\bpipeline\x12\x12\n" +
+	"\x04jobs\x18\x02 \x03(\tR\x04jobs\"N\n" +
+	"\rResetResponse\x12=\n" +
+	"\x06sweeps\x18\x01 \x03(\v2%.slipstream.capture.v1.RequestedSweepR\x06sweeps*\x8c\x01\n" +
 	"\rCaptureMethod\x12\x1e\n" +
 	"\x1aCAPTURE_METHOD_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aCAPTURE_METHOD_REPLICATION\x10\x01\x12 \n" +
@@ -2225,7 +2661,7 @@ const file_slipstream_capture_v1_capture_proto_rawDesc = "" +
 	"\x12LANE_STATE_RUNNING\x10\x03\x12\x16\n" +
 	"\x12LANE_STATE_WAITING\x10\x04\x12\x17\n" +
 	"\x13LANE_STATE_DRAINING\x10\x05\x12\x16\n" +
-	"\x12LANE_STATE_STOPPED\x10\x062\xb5\x05\n" +
+	"\x12LANE_STATE_STOPPED\x10\x062\x9b\t\n" +
 	"\x0eCaptureService\x12R\n" +
 	"\x05Check\x12#.slipstream.capture.v1.CheckRequest\x1a$.slipstream.capture.v1.CheckResponse\x12U\n" +
 	"\x06Status\x12$.slipstream.capture.v1.StatusRequest\x1a%.slipstream.capture.v1.StatusResponse\x12f\n" +
@@ -2233,7 +2669,12 @@ const file_slipstream_capture_v1_capture_proto_rawDesc = "" +
 	"\fListRejected\x12*.slipstream.capture.v1.ListRejectedRequest\x1a+.slipstream.capture.v1.ListRejectedResponse\x12U\n" +
 	"\x06Replay\x12$.slipstream.capture.v1.ReplayRequest\x1a%.slipstream.capture.v1.ReplayResponse\x12[\n" +
 	"\bReadKeys\x12&.slipstream.capture.v1.ReadKeysRequest\x1a'.slipstream.capture.v1.ReadKeysResponse\x12s\n" +
-	"\x10AcknowledgeFlush\x12..slipstream.capture.v1.AcknowledgeFlushRequest\x1a/.slipstream.capture.v1.AcknowledgeFlushResponseB\xd1\x01\n" +
+	"\x10AcknowledgeFlush\x12..slipstream.capture.v1.AcknowledgeFlushRequest\x1a/.slipstream.capture.v1.AcknowledgeFlushResponse\x12\x82\x01\n" +
+	"\x15ListDeadLetterStreams\x123.slipstream.capture.v1.ListDeadLetterStreamsRequest\x1a4.slipstream.capture.v1.ListDeadLetterStreamsResponse\x12U\n" +
+	"\x06Resync\x12$.slipstream.capture.v1.ResyncRequest\x1a%.slipstream.capture.v1.ResyncResponse\x12R\n" +
+	"\x05Reset\x12#.slipstream.capture.v1.ResetRequest\x1a$.slipstream.capture.v1.ResetResponse\x12^\n" +
+	"\tConfigure\x12'.slipstream.capture.v1.ConfigureRequest\x1a(.slipstream.capture.v1.ConfigureResponse\x12T\n" +
+	"\x05Trace\x12#.slipstream.capture.v1.TraceRequest\x1a$.slipstream.capture.v1.TraceResponse0\x01B\xd1\x01\n" +
 	"\x19com.slipstream.capture.v1B\fCaptureProtoP\x01Z0slipstream/proto/slipstream/capture/v1;capturev1\xa2\x02\x03SCX\xaa\x02\x15Slipstream.Capture.V1\xca\x02\x15Slipstream\\Capture\\V1\xe2\x02!Slipstream\\Capture\\V1\\GPBMetadata\xea\x02\x17Slipstream::Capture::V1b\x06proto3"
 
 var (
@@ -2249,48 +2690,59 @@ func file_slipstream_capture_v1_capture_proto_rawDescGZIP() []byte {
 }
 
 var file_slipstream_capture_v1_capture_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_slipstream_capture_v1_capture_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_slipstream_capture_v1_capture_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
 var file_slipstream_capture_v1_capture_proto_goTypes = []any{
-	(CaptureMethod)(0),               // 0: slipstream.capture.v1.CaptureMethod
-	(Guarantee)(0),                   // 1: slipstream.capture.v1.Guarantee
-	(LaneState)(0),                   // 2: slipstream.capture.v1.LaneState
-	(*CheckRequest)(nil),             // 3: slipstream.capture.v1.CheckRequest
-	(*CheckResponse)(nil),            // 4: slipstream.capture.v1.CheckResponse
-	(*StatusRequest)(nil),            // 5: slipstream.capture.v1.StatusRequest
-	(*StatusResponse)(nil),           // 6: slipstream.capture.v1.StatusResponse
-	(*WatchStatusRequest)(nil),       // 7: slipstream.capture.v1.WatchStatusRequest
-	(*WatchStatusResponse)(nil),      // 8: slipstream.capture.v1.WatchStatusResponse
-	(*PipelineStatus)(nil),           // 9: slipstream.capture.v1.PipelineStatus
-	(*RecorderStatus)(nil),           // 10: slipstream.capture.v1.RecorderStatus
-	(*JobStatus)(nil),                // 11: slipstream.capture.v1.JobStatus
-	(*LaneStatus)(nil),               // 12: slipstream.capture.v1.LaneStatus
-	(*Gap)(nil),                      // 13: slipstream.capture.v1.Gap
-	(*Sweep)(nil),                    // 14: slipstream.capture.v1.Sweep
-	(*ListRejectedRequest)(nil),      // 15: slipstream.capture.v1.ListRejectedRequest
-	(*ListRejectedResponse)(nil),     // 16: slipstream.capture.v1.ListRejectedResponse
-	(*ReplayRequest)(nil),            // 17: slipstream.capture.v1.ReplayRequest
-	(*ReplayResponse)(nil),           // 18: slipstream.capture.v1.ReplayResponse
-	(*ReplayedStream)(nil),           // 19: slipstream.capture.v1.ReplayedStream
-	(*KeptDeadLetter)(nil),           // 20: slipstream.capture.v1.KeptDeadLetter
-	(*ReadKeysRequest)(nil),          // 21: slipstream.capture.v1.ReadKeysRequest
-	(*ReadKeysResponse)(nil),         // 22: slipstream.capture.v1.ReadKeysResponse
-	(*AcknowledgeFlushRequest)(nil),  // 23: slipstream.capture.v1.AcknowledgeFlushRequest
-	(*AcknowledgeFlushResponse)(nil), // 24: slipstream.capture.v1.AcknowledgeFlushResponse
-	(*DeadLetterStream)(nil),         // 25: slipstream.capture.v1.DeadLetterStream
-	(*DeadLetter)(nil),               // 26: slipstream.capture.v1.DeadLetter
-	(*v1.Pipeline)(nil),              // 27: slipstream.pipeline.v1.Pipeline
-	(*v1.Problem)(nil),               // 28: slipstream.pipeline.v1.Problem
-	(*v11.Counts)(nil),               // 29: slipstream.flow.v1.Counts
-	(*v11.Lane)(nil),                 // 30: slipstream.flow.v1.Lane
-	(*v12.Position)(nil),             // 31: slipstream.change.v1.Position
-	(*v11.Fault)(nil),                // 32: slipstream.flow.v1.Fault
-	(v11.Delivery)(0),                // 33: slipstream.flow.v1.Delivery
-	(*v12.Batch)(nil),                // 34: slipstream.change.v1.Batch
-	(*v11.Reject)(nil),               // 35: slipstream.flow.v1.Reject
+	(CaptureMethod)(0),                    // 0: slipstream.capture.v1.CaptureMethod
+	(Guarantee)(0),                        // 1: slipstream.capture.v1.Guarantee
+	(LaneState)(0),                        // 2: slipstream.capture.v1.LaneState
+	(*CheckRequest)(nil),                  // 3: slipstream.capture.v1.CheckRequest
+	(*CheckResponse)(nil),                 // 4: slipstream.capture.v1.CheckResponse
+	(*StatusRequest)(nil),                 // 5: slipstream.capture.v1.StatusRequest
+	(*StatusResponse)(nil),                // 6: slipstream.capture.v1.StatusResponse
+	(*WatchStatusRequest)(nil),            // 7: slipstream.capture.v1.WatchStatusRequest
+	(*WatchStatusResponse)(nil),           // 8: slipstream.capture.v1.WatchStatusResponse
+	(*PipelineStatus)(nil),                // 9: slipstream.capture.v1.PipelineStatus
+	(*RecorderStatus)(nil),                // 10: slipstream.capture.v1.RecorderStatus
+	(*JobStatus)(nil),                     // 11: slipstream.capture.v1.JobStatus
+	(*LaneStatus)(nil),                    // 12: slipstream.capture.v1.LaneStatus
+	(*Gap)(nil),                           // 13: slipstream.capture.v1.Gap
+	(*Sweep)(nil),                         // 14: slipstream.capture.v1.Sweep
+	(*ListRejectedRequest)(nil),           // 15: slipstream.capture.v1.ListRejectedRequest
+	(*ListRejectedResponse)(nil),          // 16: slipstream.capture.v1.ListRejectedResponse
+	(*ReplayRequest)(nil),                 // 17: slipstream.capture.v1.ReplayRequest
+	(*ReplayResponse)(nil),                // 18: slipstream.capture.v1.ReplayResponse
+	(*ReplayedStream)(nil),                // 19: slipstream.capture.v1.ReplayedStream
+	(*KeptDeadLetter)(nil),                // 20: slipstream.capture.v1.KeptDeadLetter
+	(*ReadKeysRequest)(nil),               // 21: slipstream.capture.v1.ReadKeysRequest
+	(*ReadKeysResponse)(nil),              // 22: slipstream.capture.v1.ReadKeysResponse
+	(*AcknowledgeFlushRequest)(nil),       // 23: slipstream.capture.v1.AcknowledgeFlushRequest
+	(*AcknowledgeFlushResponse)(nil),      // 24: slipstream.capture.v1.AcknowledgeFlushResponse
+	(*DeadLetterStream)(nil),              // 25: slipstream.capture.v1.DeadLetterStream
+	(*DeadLetter)(nil),                    // 26: slipstream.capture.v1.DeadLetter
+	(*ListDeadLetterStreamsRequest)(nil),  // 27: slipstream.capture.v1.ListDeadLetterStreamsRequest
+	(*ListDeadLetterStreamsResponse)(nil), // 28: slipstream.capture.v1.ListDeadLetterStreamsResponse
+	(*ResyncRequest)(nil),                 // 29: slipstream.capture.v1.ResyncRequest
+	(*ResyncResponse)(nil),                // 30: slipstream.capture.v1.ResyncResponse
+	(*RequestedSweep)(nil),                // 31: slipstream.capture.v1.RequestedSweep
+	(*ResetRequest)(nil),                  // 32: slipstream.capture.v1.ResetRequest
+	(*ResetResponse)(nil),                 // 33: slipstream.capture.v1.ResetResponse
+	(*v1.Pipeline)(nil),                   // 34: slipstream.pipeline.v1.Pipeline
+	(*v1.Problem)(nil),                    // 35: slipstream.pipeline.v1.Problem
+	(*v11.Counts)(nil),                    // 36: slipstream.flow.v1.Counts
+	(*v11.Lane)(nil),                      // 37: slipstream.flow.v1.Lane
+	(*v12.Position)(nil),                  // 38: slipstream.change.v1.Position
+	(*v11.Fault)(nil),                     // 39: slipstream.flow.v1.Fault
+	(v11.Delivery)(0),                     // 40: slipstream.flow.v1.Delivery
+	(*v12.Batch)(nil),                     // 41: slipstream.change.v1.Batch
+	(*v11.Reject)(nil),                    // 42: slipstream.flow.v1.Reject
+	(*ConfigureRequest)(nil),              // 43: slipstream.capture.v1.ConfigureRequest
+	(*TraceRequest)(nil),                  // 44: slipstream.capture.v1.TraceRequest
+	(*ConfigureResponse)(nil),             // 45: slipstream.capture.v1.ConfigureResponse
+	(*TraceResponse)(nil),                 // 46: slipstream.capture.v1.TraceResponse
 }
 var file_slipstream_capture_v1_capture_proto_depIdxs = []int32{
-	27, // 0: slipstream.capture.v1.CheckRequest.pipeline:type_name -> slipstream.pipeline.v1.Pipeline
-	28, // 1: slipstream.capture.v1.CheckResponse.problems:type_name -> slipstream.pipeline.v1.Problem
+	34, // 0: slipstream.capture.v1.CheckRequest.pipeline:type_name -> slipstream.pipeline.v1.Pipeline
+	35, // 1: slipstream.capture.v1.CheckResponse.problems:type_name -> slipstream.pipeline.v1.Problem
 	0,  // 2: slipstream.capture.v1.CheckResponse.method:type_name -> slipstream.capture.v1.CaptureMethod
 	9,  // 3: slipstream.capture.v1.StatusResponse.status:type_name -> slipstream.capture.v1.PipelineStatus
 	9,  // 4: slipstream.capture.v1.WatchStatusResponse.status:type_name -> slipstream.capture.v1.PipelineStatus
@@ -2301,39 +2753,52 @@ var file_slipstream_capture_v1_capture_proto_depIdxs = []int32{
 	14, // 9: slipstream.capture.v1.PipelineStatus.sweeps:type_name -> slipstream.capture.v1.Sweep
 	0,  // 10: slipstream.capture.v1.RecorderStatus.method:type_name -> slipstream.capture.v1.CaptureMethod
 	1,  // 11: slipstream.capture.v1.RecorderStatus.guarantee:type_name -> slipstream.capture.v1.Guarantee
-	29, // 12: slipstream.capture.v1.JobStatus.counts:type_name -> slipstream.flow.v1.Counts
-	30, // 13: slipstream.capture.v1.LaneStatus.lane:type_name -> slipstream.flow.v1.Lane
+	36, // 12: slipstream.capture.v1.JobStatus.counts:type_name -> slipstream.flow.v1.Counts
+	37, // 13: slipstream.capture.v1.LaneStatus.lane:type_name -> slipstream.flow.v1.Lane
 	2,  // 14: slipstream.capture.v1.LaneStatus.state:type_name -> slipstream.capture.v1.LaneState
-	31, // 15: slipstream.capture.v1.LaneStatus.position:type_name -> slipstream.change.v1.Position
-	32, // 16: slipstream.capture.v1.LaneStatus.fault:type_name -> slipstream.flow.v1.Fault
-	29, // 17: slipstream.capture.v1.LaneStatus.counts:type_name -> slipstream.flow.v1.Counts
-	33, // 18: slipstream.capture.v1.LaneStatus.delivery:type_name -> slipstream.flow.v1.Delivery
+	38, // 15: slipstream.capture.v1.LaneStatus.position:type_name -> slipstream.change.v1.Position
+	39, // 16: slipstream.capture.v1.LaneStatus.fault:type_name -> slipstream.flow.v1.Fault
+	36, // 17: slipstream.capture.v1.LaneStatus.counts:type_name -> slipstream.flow.v1.Counts
+	40, // 18: slipstream.capture.v1.LaneStatus.delivery:type_name -> slipstream.flow.v1.Delivery
 	25, // 19: slipstream.capture.v1.ListRejectedResponse.streams:type_name -> slipstream.capture.v1.DeadLetterStream
 	19, // 20: slipstream.capture.v1.ReplayResponse.streams:type_name -> slipstream.capture.v1.ReplayedStream
 	20, // 21: slipstream.capture.v1.ReplayedStream.kept:type_name -> slipstream.capture.v1.KeptDeadLetter
-	27, // 22: slipstream.capture.v1.ReadKeysRequest.pipeline:type_name -> slipstream.pipeline.v1.Pipeline
-	34, // 23: slipstream.capture.v1.ReadKeysResponse.batch:type_name -> slipstream.change.v1.Batch
+	34, // 22: slipstream.capture.v1.ReadKeysRequest.pipeline:type_name -> slipstream.pipeline.v1.Pipeline
+	41, // 23: slipstream.capture.v1.ReadKeysResponse.batch:type_name -> slipstream.change.v1.Batch
 	26, // 24: slipstream.capture.v1.DeadLetterStream.entries:type_name -> slipstream.capture.v1.DeadLetter
-	35, // 25: slipstream.capture.v1.DeadLetter.reject:type_name -> slipstream.flow.v1.Reject
-	3,  // 26: slipstream.capture.v1.CaptureService.Check:input_type -> slipstream.capture.v1.CheckRequest
-	5,  // 27: slipstream.capture.v1.CaptureService.Status:input_type -> slipstream.capture.v1.StatusRequest
-	7,  // 28: slipstream.capture.v1.CaptureService.WatchStatus:input_type -> slipstream.capture.v1.WatchStatusRequest
-	15, // 29: slipstream.capture.v1.CaptureService.ListRejected:input_type -> slipstream.capture.v1.ListRejectedRequest
-	17, // 30: slipstream.capture.v1.CaptureService.Replay:input_type -> slipstream.capture.v1.ReplayRequest
-	21, // 31: slipstream.capture.v1.CaptureService.ReadKeys:input_type -> slipstream.capture.v1.ReadKeysRequest
-	23, // 32: slipstream.capture.v1.CaptureService.AcknowledgeFlush:input_type -> slipstream.capture.v1.AcknowledgeFlushRequest
-	4,  // 33: slipstream.capture.v1.CaptureService.Check:output_type -> slipstream.capture.v1.CheckResponse
-	6,  // 34: slipstream.capture.v1.CaptureService.Status:output_type -> slipstream.capture.v1.StatusResponse
-	8,  // 35: slipstream.capture.v1.CaptureService.WatchStatus:output_type -> slipstream.capture.v1.WatchStatusResponse
-	16, // 36: slipstream.capture.v1.CaptureService.ListRejected:output_type -> slipstream.capture.v1.ListRejectedResponse
-	18, // 37: slipstream.capture.v1.CaptureService.Replay:output_type -> slipstream.capture.v1.ReplayResponse
-	22, // 38: slipstream.capture.v1.CaptureService.ReadKeys:output_type -> slipstream.capture.v1.ReadKeysResponse
-	24, // 39: slipstream.capture.v1.CaptureService.AcknowledgeFlush:output_type -> slipstream.capture.v1.AcknowledgeFlushResponse
-	33, // [33:40] is the sub-list for method output_type
-	26, // [26:33] is the sub-list for method input_type
-	26, // [26:26] is the sub-list for extension type_name
-	26, // [26:26] is the sub-list for extension extendee
-	0,  // [0:26] is the sub-list for field type_name
+	42, // 25: slipstream.capture.v1.DeadLetter.reject:type_name -> slipstream.flow.v1.Reject
+	25, // 26: slipstream.capture.v1.ListDeadLetterStreamsResponse.streams:type_name -> slipstream.capture.v1.DeadLetterStream
+	31, // 27: slipstream.capture.v1.ResyncResponse.sweeps:type_name -> slipstream.capture.v1.RequestedSweep
+	31, // 28: slipstream.capture.v1.ResetResponse.sweeps:type_name -> slipstream.capture.v1.RequestedSweep
+	3,  // 29: slipstream.capture.v1.CaptureService.Check:input_type -> slipstream.capture.v1.CheckRequest
+	5,  // 30: slipstream.capture.v1.CaptureService.Status:input_type -> slipstream.capture.v1.StatusRequest
+	7,  // 31: slipstream.capture.v1.CaptureService.WatchStatus:input_type -> slipstream.capture.v1.WatchStatusRequest
+	15, // 32: slipstream.capture.v1.CaptureService.ListRejected:input_type -> slipstream.capture.v1.ListRejectedRequest
+	17, // 33: slipstream.capture.v1.CaptureService.Replay:input_type -> slipstream.capture.v1.ReplayRequest
+	21, // 34: slipstream.capture.v1.CaptureService.ReadKeys:input_type -> slipstream.capture.v1.ReadKeysRequest
+	23, // 35: slipstream.capture.v1.CaptureService.AcknowledgeFlush:input_type -> slipstream.capture.v1.AcknowledgeFlushRequest
+	27, // 36: slipstream.capture.v1.CaptureService.ListDeadLetterStreams:input_type -> slipstream.capture.v1.ListDeadLetterStreamsRequest
+	29, // 37: slipstream.capture.v1.CaptureService.Resync:input_type -> slipstream.capture.v1.ResyncRequest
+	32, // 38: slipstream.capture.v1.CaptureService.Reset:input_type -> slipstream.capture.v1.ResetRequest
+	43, // 39: slipstream.capture.v1.CaptureService.Configure:input_type -> slipstream.capture.v1.ConfigureRequest
+	44, // 40: slipstream.capture.v1.CaptureService.Trace:input_type -> slipstream.capture.v1.TraceRequest
+	4,  // 41: slipstream.capture.v1.CaptureService.Check:output_type -> slipstream.capture.v1.CheckResponse
+	6,  // 42: slipstream.capture.v1.CaptureService.Status:output_type -> slipstream.capture.v1.StatusResponse
+	8,  // 43: slipstream.capture.v1.CaptureService.WatchStatus:output_type -> slipstream.capture.v1.WatchStatusResponse
+	16, // 44: slipstream.capture.v1.CaptureService.ListRejected:output_type -> slipstream.capture.v1.ListRejectedResponse
+	18, // 45: slipstream.capture.v1.CaptureService.Replay:output_type -> slipstream.capture.v1.ReplayResponse
+	22, // 46: slipstream.capture.v1.CaptureService.ReadKeys:output_type -> slipstream.capture.v1.ReadKeysResponse
+	24, // 47: slipstream.capture.v1.CaptureService.AcknowledgeFlush:output_type -> slipstream.capture.v1.AcknowledgeFlushResponse
+	28, // 48: slipstream.capture.v1.CaptureService.ListDeadLetterStreams:output_type -> slipstream.capture.v1.ListDeadLetterStreamsResponse
+	30, // 49: slipstream.capture.v1.CaptureService.Resync:output_type -> slipstream.capture.v1.ResyncResponse
+	33, // 50: slipstream.capture.v1.CaptureService.Reset:output_type -> slipstream.capture.v1.ResetResponse
+	45, // 51: slipstream.capture.v1.CaptureService.Configure:output_type -> slipstream.capture.v1.ConfigureResponse
+	46, // 52: slipstream.capture.v1.CaptureService.Trace:output_type -> slipstream.capture.v1.TraceResponse
+	41, // [41:53] is the sub-list for method output_type
+	29, // [29:41] is the sub-list for method input_type
+	29, // [29:29] is the sub-list for extension type_name
+	29, // [29:29] is the sub-list for extension extendee
+	0,  // [0:29] is the sub-list for field type_name
 }
 
 func init() { file_slipstream_capture_v1_capture_proto_init() }
@@ -2341,13 +2806,15 @@ func file_slipstream_capture_v1_capture_proto_init() {
 	if File_slipstream_capture_v1_capture_proto != nil {
 		return
 	}
+	file_slipstream_capture_v1_configure_proto_init()
+	file_slipstream_capture_v1_trace_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_slipstream_capture_v1_capture_proto_rawDesc), len(file_slipstream_capture_v1_capture_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   24,
+			NumMessages:   31,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

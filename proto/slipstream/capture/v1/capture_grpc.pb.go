@@ -22,13 +22,18 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	CaptureService_Check_FullMethodName            = "/slipstream.capture.v1.CaptureService/Check"
-	CaptureService_Status_FullMethodName           = "/slipstream.capture.v1.CaptureService/Status"
-	CaptureService_WatchStatus_FullMethodName      = "/slipstream.capture.v1.CaptureService/WatchStatus"
-	CaptureService_ListRejected_FullMethodName     = "/slipstream.capture.v1.CaptureService/ListRejected"
-	CaptureService_Replay_FullMethodName           = "/slipstream.capture.v1.CaptureService/Replay"
-	CaptureService_ReadKeys_FullMethodName         = "/slipstream.capture.v1.CaptureService/ReadKeys"
-	CaptureService_AcknowledgeFlush_FullMethodName = "/slipstream.capture.v1.CaptureService/AcknowledgeFlush"
+	CaptureService_Check_FullMethodName                 = "/slipstream.capture.v1.CaptureService/Check"
+	CaptureService_Status_FullMethodName                = "/slipstream.capture.v1.CaptureService/Status"
+	CaptureService_WatchStatus_FullMethodName           = "/slipstream.capture.v1.CaptureService/WatchStatus"
+	CaptureService_ListRejected_FullMethodName          = "/slipstream.capture.v1.CaptureService/ListRejected"
+	CaptureService_Replay_FullMethodName                = "/slipstream.capture.v1.CaptureService/Replay"
+	CaptureService_ReadKeys_FullMethodName              = "/slipstream.capture.v1.CaptureService/ReadKeys"
+	CaptureService_AcknowledgeFlush_FullMethodName      = "/slipstream.capture.v1.CaptureService/AcknowledgeFlush"
+	CaptureService_ListDeadLetterStreams_FullMethodName = "/slipstream.capture.v1.CaptureService/ListDeadLetterStreams"
+	CaptureService_Resync_FullMethodName                = "/slipstream.capture.v1.CaptureService/Resync"
+	CaptureService_Reset_FullMethodName                 = "/slipstream.capture.v1.CaptureService/Reset"
+	CaptureService_Configure_FullMethodName             = "/slipstream.capture.v1.CaptureService/Configure"
+	CaptureService_Trace_FullMethodName                 = "/slipstream.capture.v1.CaptureService/Trace"
 )
 
 // CaptureServiceClient is the client API for CaptureService service.
@@ -52,6 +57,19 @@ type CaptureServiceClient interface {
 	ReadKeys(ctx context.Context, in *ReadKeysRequest, opts ...grpc.CallOption) (*ReadKeysResponse, error)
 	// AcknowledgeFlush lets the lanes run again that a flush of the source has stopped (spec 1.5, on_flush).
 	AcknowledgeFlush(ctx context.Context, in *AcknowledgeFlushRequest, opts ...grpc.CallOption) (*AcknowledgeFlushResponse, error)
+	// ListDeadLetterStreams lists the dead-letter streams of a pipeline without their entries, those of jobs that are gone
+	// among them.
+	ListDeadLetterStreams(ctx context.Context, in *ListDeadLetterStreamsRequest, opts ...grpc.CallOption) (*ListDeadLetterStreamsResponse, error)
+	// Resync asks for sweeps that read all keys of jobs again, in the background: Status shows how far they are.
+	Resync(ctx context.Context, in *ResyncRequest, opts ...grpc.CallOption) (*ResyncResponse, error)
+	// Reset sets the totals of jobs to zero and loads the existing keys of those again that have an initial load (spec 14,
+	// A16). Positions and dead letters stay.
+	Reset(ctx context.Context, in *ResetRequest, opts ...grpc.CallOption) (*ResetResponse, error)
+	// Configure says what the servers of the source and of the streams are, allow and lack, and changes what it may.
+	Configure(ctx context.Context, in *ConfigureRequest, opts ...grpc.CallOption) (*ConfigureResponse, error)
+	// Trace follows changes of the lanes that run on this instance (spec 9.3). It ends when as many were followed to their end
+	// as asked for, or when the caller leaves.
+	Trace(ctx context.Context, in *TraceRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[TraceResponse], error)
 }
 
 type captureServiceClient struct {
@@ -141,6 +159,65 @@ func (c *captureServiceClient) AcknowledgeFlush(ctx context.Context, in *Acknowl
 	return out, nil
 }
 
+func (c *captureServiceClient) ListDeadLetterStreams(ctx context.Context, in *ListDeadLetterStreamsRequest, opts ...grpc.CallOption) (*ListDeadLetterStreamsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListDeadLetterStreamsResponse)
+	err := c.cc.Invoke(ctx, CaptureService_ListDeadLetterStreams_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *captureServiceClient) Resync(ctx context.Context, in *ResyncRequest, opts ...grpc.CallOption) (*ResyncResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ResyncResponse)
+	err := c.cc.Invoke(ctx, CaptureService_Resync_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *captureServiceClient) Reset(ctx context.Context, in *ResetRequest, opts ...grpc.CallOption) (*ResetResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ResetResponse)
+	err := c.cc.Invoke(ctx, CaptureService_Reset_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *captureServiceClient) Configure(ctx context.Context, in *ConfigureRequest, opts ...grpc.CallOption) (*ConfigureResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ConfigureResponse)
+	err := c.cc.Invoke(ctx, CaptureService_Configure_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *captureServiceClient) Trace(ctx context.Context, in *TraceRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[TraceResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &CaptureService_ServiceDesc.Streams[1], CaptureService_Trace_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[TraceRequest, TraceResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type CaptureService_TraceClient = grpc.ServerStreamingClient[TraceResponse]
+
 // CaptureServiceServer is the server API for CaptureService service.
 // All implementations must embed UnimplementedCaptureServiceServer
 // for forward compatibility.
@@ -162,6 +239,19 @@ type CaptureServiceServer interface {
 	ReadKeys(context.Context, *ReadKeysRequest) (*ReadKeysResponse, error)
 	// AcknowledgeFlush lets the lanes run again that a flush of the source has stopped (spec 1.5, on_flush).
 	AcknowledgeFlush(context.Context, *AcknowledgeFlushRequest) (*AcknowledgeFlushResponse, error)
+	// ListDeadLetterStreams lists the dead-letter streams of a pipeline without their entries, those of jobs that are gone
+	// among them.
+	ListDeadLetterStreams(context.Context, *ListDeadLetterStreamsRequest) (*ListDeadLetterStreamsResponse, error)
+	// Resync asks for sweeps that read all keys of jobs again, in the background: Status shows how far they are.
+	Resync(context.Context, *ResyncRequest) (*ResyncResponse, error)
+	// Reset sets the totals of jobs to zero and loads the existing keys of those again that have an initial load (spec 14,
+	// A16). Positions and dead letters stay.
+	Reset(context.Context, *ResetRequest) (*ResetResponse, error)
+	// Configure says what the servers of the source and of the streams are, allow and lack, and changes what it may.
+	Configure(context.Context, *ConfigureRequest) (*ConfigureResponse, error)
+	// Trace follows changes of the lanes that run on this instance (spec 9.3). It ends when as many were followed to their end
+	// as asked for, or when the caller leaves.
+	Trace(*TraceRequest, grpc.ServerStreamingServer[TraceResponse]) error
 	mustEmbedUnimplementedCaptureServiceServer()
 }
 
@@ -192,6 +282,21 @@ func (UnimplementedCaptureServiceServer) ReadKeys(context.Context, *ReadKeysRequ
 }
 func (UnimplementedCaptureServiceServer) AcknowledgeFlush(context.Context, *AcknowledgeFlushRequest) (*AcknowledgeFlushResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method AcknowledgeFlush not implemented")
+}
+func (UnimplementedCaptureServiceServer) ListDeadLetterStreams(context.Context, *ListDeadLetterStreamsRequest) (*ListDeadLetterStreamsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListDeadLetterStreams not implemented")
+}
+func (UnimplementedCaptureServiceServer) Resync(context.Context, *ResyncRequest) (*ResyncResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Resync not implemented")
+}
+func (UnimplementedCaptureServiceServer) Reset(context.Context, *ResetRequest) (*ResetResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Reset not implemented")
+}
+func (UnimplementedCaptureServiceServer) Configure(context.Context, *ConfigureRequest) (*ConfigureResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Configure not implemented")
+}
+func (UnimplementedCaptureServiceServer) Trace(*TraceRequest, grpc.ServerStreamingServer[TraceResponse]) error {
+	return status.Error(codes.Unimplemented, "method Trace not implemented")
 }
 func (UnimplementedCaptureServiceServer) mustEmbedUnimplementedCaptureServiceServer() {}
 func (UnimplementedCaptureServiceServer) testEmbeddedByValue()                        {}
@@ -333,6 +438,89 @@ func _CaptureService_AcknowledgeFlush_Handler(srv interface{}, ctx context.Conte
 	return interceptor(ctx, in, info, handler)
 }
 
+func _CaptureService_ListDeadLetterStreams_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListDeadLetterStreamsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CaptureServiceServer).ListDeadLetterStreams(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CaptureService_ListDeadLetterStreams_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CaptureServiceServer).ListDeadLetterStreams(ctx, req.(*ListDeadLetterStreamsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _CaptureService_Resync_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ResyncRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CaptureServiceServer).Resync(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CaptureService_Resync_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CaptureServiceServer).Resync(ctx, req.(*ResyncRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _CaptureService_Reset_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ResetRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CaptureServiceServer).Reset(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CaptureService_Reset_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CaptureServiceServer).Reset(ctx, req.(*ResetRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _CaptureService_Configure_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ConfigureRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CaptureServiceServer).Configure(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CaptureService_Configure_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CaptureServiceServer).Configure(ctx, req.(*ConfigureRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _CaptureService_Trace_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(TraceRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(CaptureServiceServer).Trace(m, &grpc.GenericServerStream[TraceRequest, TraceResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type CaptureService_TraceServer = grpc.ServerStreamingServer[TraceResponse]
+
 // CaptureService_ServiceDesc is the grpc.ServiceDesc for CaptureService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -364,11 +552,32 @@ var CaptureService_ServiceDesc = grpc.ServiceDesc{
 			MethodName: "AcknowledgeFlush",
 			Handler:    _CaptureService_AcknowledgeFlush_Handler,
 		},
+		{
+			MethodName: "ListDeadLetterStreams",
+			Handler:    _CaptureService_ListDeadLetterStreams_Handler,
+		},
+		{
+			MethodName: "Resync",
+			Handler:    _CaptureService_Resync_Handler,
+		},
+		{
+			MethodName: "Reset",
+			Handler:    _CaptureService_Reset_Handler,
+		},
+		{
+			MethodName: "Configure",
+			Handler:    _CaptureService_Configure_Handler,
+		},
 	},
 	Streams: []grpc.StreamDesc{
 		{
 			StreamName:    "WatchStatus",
 			Handler:       _CaptureService_WatchStatus_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "Trace",
+			Handler:       _CaptureService_Trace_Handler,
 			ServerStreams: true,
 		},
 	},

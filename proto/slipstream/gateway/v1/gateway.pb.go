@@ -868,7 +868,9 @@ type ServiceStatus struct {
 	// Address.
 	Address string `protobuf:"bytes,2,opt,name=address,proto3" json:"address,omitempty"`
 	// "serving", or why not.
-	Status        string `protobuf:"bytes,3,opt,name=status,proto3" json:"status,omitempty"`
+	Status string `protobuf:"bytes,3,opt,name=status,proto3" json:"status,omitempty"`
+	// Version of its build; empty: it does not tell.
+	Version       string `protobuf:"bytes,4,opt,name=version,proto3" json:"version,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -920,6 +922,13 @@ func (x *ServiceStatus) GetAddress() string {
 func (x *ServiceStatus) GetStatus() string {
 	if x != nil {
 		return x.Status
+	}
+	return ""
+}
+
+func (x *ServiceStatus) GetVersion() string {
+	if x != nil {
+		return x.Version
 	}
 	return ""
 }
@@ -1138,7 +1147,9 @@ type ListRejectedRequest struct {
 	// Oldest first instead of newest first.
 	Oldest bool `protobuf:"varint,4,opt,name=oldest,proto3" json:"oldest,omitempty"`
 	// Name of one dead-letter stream; empty: all.
-	DlqName       string `protobuf:"bytes,5,opt,name=dlq_name,json=dlqName,proto3" json:"dlq_name,omitempty"`
+	DlqName string `protobuf:"bytes,5,opt,name=dlq_name,json=dlqName,proto3" json:"dlq_name,omitempty"`
+	// Entries of each stream to pass over first.
+	Offset        uint32 `protobuf:"varint,6,opt,name=offset,proto3" json:"offset,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1206,6 +1217,13 @@ func (x *ListRejectedRequest) GetDlqName() string {
 		return x.DlqName
 	}
 	return ""
+}
+
+func (x *ListRejectedRequest) GetOffset() uint32 {
+	if x != nil {
+		return x.Offset
+	}
+	return 0
 }
 
 // ListRejectedResponse is the dead letters, by stream.
@@ -1719,11 +1737,552 @@ func (x *TestedConnection) GetPreview() *v11.PreviewResponse {
 	return nil
 }
 
+// ListDeadLetterStreamsRequest names the pipeline.
+type ListDeadLetterStreamsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Pipeline; empty: "default".
+	Pipeline      string `protobuf:"bytes,1,opt,name=pipeline,proto3" json:"pipeline,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListDeadLetterStreamsRequest) Reset() {
+	*x = ListDeadLetterStreamsRequest{}
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListDeadLetterStreamsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListDeadLetterStreamsRequest) ProtoMessage() {}
+
+func (x *ListDeadLetterStreamsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListDeadLetterStreamsRequest.ProtoReflect.Descriptor instead.
+func (*ListDeadLetterStreamsRequest) Descriptor() ([]byte, []int) {
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *ListDeadLetterStreamsRequest) GetPipeline() string {
+	if x != nil {
+		return x.Pipeline
+	}
+	return ""
+}
+
+// ListDeadLetterStreamsResponse is the streams.
+type ListDeadLetterStreamsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The streams, by name, without entries.
+	Streams       []*v12.DeadLetterStream `protobuf:"bytes,1,rep,name=streams,proto3" json:"streams,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListDeadLetterStreamsResponse) Reset() {
+	*x = ListDeadLetterStreamsResponse{}
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListDeadLetterStreamsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListDeadLetterStreamsResponse) ProtoMessage() {}
+
+func (x *ListDeadLetterStreamsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListDeadLetterStreamsResponse.ProtoReflect.Descriptor instead.
+func (*ListDeadLetterStreamsResponse) Descriptor() ([]byte, []int) {
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *ListDeadLetterStreamsResponse) GetStreams() []*v12.DeadLetterStream {
+	if x != nil {
+		return x.Streams
+	}
+	return nil
+}
+
+// ResyncRequest names jobs whose keys are to be read again.
+type ResyncRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Pipeline; empty: "default".
+	Pipeline string `protobuf:"bytes,1,opt,name=pipeline,proto3" json:"pipeline,omitempty"`
+	// Jobs; empty: all that are enabled and have keys.
+	Jobs          []string `protobuf:"bytes,2,rep,name=jobs,proto3" json:"jobs,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResyncRequest) Reset() {
+	*x = ResyncRequest{}
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResyncRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResyncRequest) ProtoMessage() {}
+
+func (x *ResyncRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResyncRequest.ProtoReflect.Descriptor instead.
+func (*ResyncRequest) Descriptor() ([]byte, []int) {
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *ResyncRequest) GetPipeline() string {
+	if x != nil {
+		return x.Pipeline
+	}
+	return ""
+}
+
+func (x *ResyncRequest) GetJobs() []string {
+	if x != nil {
+		return x.Jobs
+	}
+	return nil
+}
+
+// ResyncResponse tells what was asked for.
+type ResyncResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// One member a job.
+	Sweeps        []*v12.RequestedSweep `protobuf:"bytes,1,rep,name=sweeps,proto3" json:"sweeps,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResyncResponse) Reset() {
+	*x = ResyncResponse{}
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResyncResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResyncResponse) ProtoMessage() {}
+
+func (x *ResyncResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResyncResponse.ProtoReflect.Descriptor instead.
+func (*ResyncResponse) Descriptor() ([]byte, []int) {
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *ResyncResponse) GetSweeps() []*v12.RequestedSweep {
+	if x != nil {
+		return x.Sweeps
+	}
+	return nil
+}
+
+// ResetRequest names jobs to start over.
+type ResetRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Pipeline; empty: "default".
+	Pipeline string `protobuf:"bytes,1,opt,name=pipeline,proto3" json:"pipeline,omitempty"`
+	// Jobs; empty: all.
+	Jobs          []string `protobuf:"bytes,2,rep,name=jobs,proto3" json:"jobs,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResetRequest) Reset() {
+	*x = ResetRequest{}
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResetRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResetRequest) ProtoMessage() {}
+
+func (x *ResetRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResetRequest.ProtoReflect.Descriptor instead.
+func (*ResetRequest) Descriptor() ([]byte, []int) {
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *ResetRequest) GetPipeline() string {
+	if x != nil {
+		return x.Pipeline
+	}
+	return ""
+}
+
+func (x *ResetRequest) GetJobs() []string {
+	if x != nil {
+		return x.Jobs
+	}
+	return nil
+}
+
+// ResetResponse tells what was done.
+type ResetResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// One member a job whose totals are zero now.
+	Sweeps        []*v12.RequestedSweep `protobuf:"bytes,1,rep,name=sweeps,proto3" json:"sweeps,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResetResponse) Reset() {
+	*x = ResetResponse{}
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResetResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResetResponse) ProtoMessage() {}
+
+func (x *ResetResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResetResponse.ProtoReflect.Descriptor instead.
+func (*ResetResponse) Descriptor() ([]byte, []int) {
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *ResetResponse) GetSweeps() []*v12.RequestedSweep {
+	if x != nil {
+		return x.Sweeps
+	}
+	return nil
+}
+
+// ConfigureRequest names what to look at.
+type ConfigureRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Pipeline; empty: "default".
+	Pipeline string `protobuf:"bytes,1,opt,name=pipeline,proto3" json:"pipeline,omitempty"`
+	// Files to take connections and jobs from; empty: the generation deployed last.
+	Files []*v1.File `protobuf:"bytes,2,rep,name=files,proto3" json:"files,omitempty"`
+	// Change nothing.
+	DryRun        bool `protobuf:"varint,3,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConfigureRequest) Reset() {
+	*x = ConfigureRequest{}
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConfigureRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConfigureRequest) ProtoMessage() {}
+
+func (x *ConfigureRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConfigureRequest.ProtoReflect.Descriptor instead.
+func (*ConfigureRequest) Descriptor() ([]byte, []int) {
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *ConfigureRequest) GetPipeline() string {
+	if x != nil {
+		return x.Pipeline
+	}
+	return ""
+}
+
+func (x *ConfigureRequest) GetFiles() []*v1.File {
+	if x != nil {
+		return x.Files
+	}
+	return nil
+}
+
+func (x *ConfigureRequest) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
+// ConfigureResponse lists what was found.
+type ConfigureResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Problems of the files. With an error among them nothing was looked at.
+	Problems []*v1.Problem `protobuf:"bytes,1,rep,name=problems,proto3" json:"problems,omitempty"`
+	// What was found, server by server.
+	Findings      []*v12.Finding `protobuf:"bytes,2,rep,name=findings,proto3" json:"findings,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConfigureResponse) Reset() {
+	*x = ConfigureResponse{}
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConfigureResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConfigureResponse) ProtoMessage() {}
+
+func (x *ConfigureResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConfigureResponse.ProtoReflect.Descriptor instead.
+func (*ConfigureResponse) Descriptor() ([]byte, []int) {
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *ConfigureResponse) GetProblems() []*v1.Problem {
+	if x != nil {
+		return x.Problems
+	}
+	return nil
+}
+
+func (x *ConfigureResponse) GetFindings() []*v12.Finding {
+	if x != nil {
+		return x.Findings
+	}
+	return nil
+}
+
+// SupportPackageRequest says what to gather beside the usual.
+type SupportPackageRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Pipeline; empty: "default".
+	Pipeline string `protobuf:"bytes,1,opt,name=pipeline,proto3" json:"pipeline,omitempty"`
+	// Dead letters of each stream; 0: none. They hold data of the application.
+	DumpRejected uint32 `protobuf:"varint,2,opt,name=dump_rejected,json=dumpRejected,proto3" json:"dump_rejected,omitempty"`
+	// Follow records and add what is seen; it holds data of the application. Absent: no trace.
+	Trace *TraceRequest `protobuf:"bytes,3,opt,name=trace,proto3" json:"trace,omitempty"`
+	// Most log lines of each process; 0: 2000.
+	LogLines      uint32 `protobuf:"varint,4,opt,name=log_lines,json=logLines,proto3" json:"log_lines,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SupportPackageRequest) Reset() {
+	*x = SupportPackageRequest{}
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SupportPackageRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SupportPackageRequest) ProtoMessage() {}
+
+func (x *SupportPackageRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SupportPackageRequest.ProtoReflect.Descriptor instead.
+func (*SupportPackageRequest) Descriptor() ([]byte, []int) {
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *SupportPackageRequest) GetPipeline() string {
+	if x != nil {
+		return x.Pipeline
+	}
+	return ""
+}
+
+func (x *SupportPackageRequest) GetDumpRejected() uint32 {
+	if x != nil {
+		return x.DumpRejected
+	}
+	return 0
+}
+
+func (x *SupportPackageRequest) GetTrace() *TraceRequest {
+	if x != nil {
+		return x.Trace
+	}
+	return nil
+}
+
+func (x *SupportPackageRequest) GetLogLines() uint32 {
+	if x != nil {
+		return x.LogLines
+	}
+	return 0
+}
+
+// SupportPackageResponse is a piece of a file.
+type SupportPackageResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Path in the package. Pieces of one file follow each other.
+	Path string `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
+	// Its next bytes.
+	Data          []byte `protobuf:"bytes,2,opt,name=data,proto3" json:"data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SupportPackageResponse) Reset() {
+	*x = SupportPackageResponse{}
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SupportPackageResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SupportPackageResponse) ProtoMessage() {}
+
+func (x *SupportPackageResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SupportPackageResponse.ProtoReflect.Descriptor instead.
+func (*SupportPackageResponse) Descriptor() ([]byte, []int) {
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *SupportPackageResponse) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *SupportPackageResponse) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
 var File_slipstream_gateway_v1_gateway_proto protoreflect.FileDescriptor
 
 const file_slipstream_gateway_v1_gateway_proto_rawDesc = "" +
 	"\n" +
-	"#slipstream/gateway/v1/gateway.proto\x12\x15slipstream.gateway.v1\x1a#slipstream/applier/v1/applier.proto\x1a#slipstream/capture/v1/capture.proto\x1a slipstream/pipeline/v1/job.proto\x1a%slipstream/pipeline/v1/pipeline.proto\x1a+slipstream/transformer/v1/transformer.proto\"\x8f\x01\n" +
+	"#slipstream/gateway/v1/gateway.proto\x12\x15slipstream.gateway.v1\x1a#slipstream/applier/v1/applier.proto\x1a#slipstream/capture/v1/capture.proto\x1a%slipstream/capture/v1/configure.proto\x1a!slipstream/gateway/v1/trace.proto\x1a slipstream/pipeline/v1/job.proto\x1a%slipstream/pipeline/v1/pipeline.proto\x1a+slipstream/transformer/v1/transformer.proto\"\x8f\x01\n" +
 	"\x0fValidateRequest\x12\x1a\n" +
 	"\bpipeline\x18\x01 \x01(\tR\bpipeline\x122\n" +
 	"\x05files\x18\x02 \x03(\v2\x1c.slipstream.pipeline.v1.FileR\x05files\x12\x18\n" +
@@ -1783,11 +2342,12 @@ const file_slipstream_gateway_v1_gateway_proto_rawDesc = "" +
 	"\x04port\x18\x04 \x01(\tR\x04port\x12\x1a\n" +
 	"\bdatabase\x18\x05 \x01(\tR\bdatabase\x12\x12\n" +
 	"\x04user\x18\x06 \x01(\tR\x04user\x12\x16\n" +
-	"\x06status\x18\a \x01(\tR\x06status\"U\n" +
+	"\x06status\x18\a \x01(\tR\x06status\"o\n" +
 	"\rServiceStatus\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aaddress\x18\x02 \x01(\tR\aaddress\x12\x16\n" +
-	"\x06status\x18\x03 \x01(\tR\x06status\"-\n" +
+	"\x06status\x18\x03 \x01(\tR\x06status\x12\x18\n" +
+	"\aversion\x18\x04 \x01(\tR\aversion\"-\n" +
 	"\x0fListJobsRequest\x12\x1a\n" +
 	"\bpipeline\x18\x01 \x01(\tR\bpipeline\"C\n" +
 	"\x10ListJobsResponse\x12/\n" +
@@ -1797,14 +2357,15 @@ const file_slipstream_gateway_v1_gateway_proto_rawDesc = "" +
 	"\x03job\x18\x02 \x01(\tR\x03job\"X\n" +
 	"\x13DescribeJobResponse\x12\x12\n" +
 	"\x04yaml\x18\x01 \x01(\tR\x04yaml\x12-\n" +
-	"\x03job\x18\x02 \x01(\v2\x1b.slipstream.pipeline.v1.JobR\x03job\"\x97\x01\n" +
+	"\x03job\x18\x02 \x01(\v2\x1b.slipstream.pipeline.v1.JobR\x03job\"\xaf\x01\n" +
 	"\x13ListRejectedRequest\x12\x1a\n" +
 	"\bpipeline\x18\x01 \x01(\tR\bpipeline\x12\x10\n" +
 	"\x03job\x18\x02 \x01(\tR\x03job\x12\x1f\n" +
 	"\vmax_records\x18\x03 \x01(\rR\n" +
 	"maxRecords\x12\x16\n" +
 	"\x06oldest\x18\x04 \x01(\bR\x06oldest\x12\x19\n" +
-	"\bdlq_name\x18\x05 \x01(\tR\adlqName\"Y\n" +
+	"\bdlq_name\x18\x05 \x01(\tR\adlqName\x12\x16\n" +
+	"\x06offset\x18\x06 \x01(\rR\x06offset\"Y\n" +
 	"\x14ListRejectedResponse\x12A\n" +
 	"\astreams\x18\x01 \x03(\v2'.slipstream.capture.v1.DeadLetterStreamR\astreams\"\xac\x01\n" +
 	"\rReplayRequest\x12\x1a\n" +
@@ -1844,7 +2405,36 @@ const file_slipstream_gateway_v1_gateway_proto_rawDesc = "" +
 	"\n" +
 	"connection\x18\x01 \x01(\tR\n" +
 	"connection\x12@\n" +
-	"\apreview\x18\x02 \x01(\v2&.slipstream.applier.v1.PreviewResponseR\apreview2\x85\b\n" +
+	"\apreview\x18\x02 \x01(\v2&.slipstream.applier.v1.PreviewResponseR\apreview\":\n" +
+	"\x1cListDeadLetterStreamsRequest\x12\x1a\n" +
+	"\bpipeline\x18\x01 \x01(\tR\bpipeline\"b\n" +
+	"\x1dListDeadLetterStreamsResponse\x12A\n" +
+	"\astreams\x18\x01 \x03(\v2'.slipstream.capture.v1.DeadLetterStreamR\astreams\"?\n" +
+	"\rResyncRequest\x12\x1a\n" +
+	"\bpipeline\x18\x01 \x01(\tR\bpipeline\x12\x12\n" +
+	"\x04jobs\x18\x02 \x03(\tR\x04jobs\"O\n" +
+	"\x0eResyncResponse\x12=\n" +
+	"\x06sweeps\x18\x01 \x03(\v2%.slipstream.capture.v1.RequestedSweepR\x06sweeps\">\n" +
+	"\fResetRequest\x12\x1a\n" +
+	"\bpipeline\x18\x01 \x01(\tR\bpipeline\x12\x12\n" +
+	"\x04jobs\x18\x02 \x03(\tR\x04jobs\"N\n" +
+	"\rResetResponse\x12=\n" +
+	"\x06sweeps\x18\x01 \x03(\v2%.slipstream.capture.v1.RequestedSweepR\x06sweeps\"{\n" +
+	"\x10ConfigureRequest\x12\x1a\n" +
+	"\bpipeline\x18\x01 \x01(\tR\bpipeline\x122\n" +
+	"\x05files\x18\x02 \x03(\v2\x1c.slipstream.pipeline.v1.FileR\x05files\x12\x17\n" +
+	"\adry_run\x18\x03 \x01(\bR\x06dryRun\"\x8c\x01\n" +
+	"\x11ConfigureResponse\x12;\n" +
+	"\bproblems\x18\x01 \x03(\v2\x1f.slipstream.pipeline.v1.ProblemR\bproblems\x12:\n" +
+	"\bfindings\x18\x02 \x03(\v2\x1e.slipstream.capture.v1.FindingR\bfindings\"\xb0\x01\n" +
+	"\x15SupportPackageRequest\x12\x1a\n" +
+	"\bpipeline\x18\x01 \x01(\tR\bpipeline\x12#\n" +
+	"\rdump_rejected\x18\x02 \x01(\rR\fdumpRejected\x129\n" +
+	"\x05trace\x18\x03 \x01(\v2#.slipstream.gateway.v1.TraceRequestR\x05trace\x12\x1b\n" +
+	"\tlog_lines\x18\x04 \x01(\rR\blogLines\"@\n" +
+	"\x16SupportPackageResponse\x12\x12\n" +
+	"\x04path\x18\x01 \x01(\tR\x04path\x12\x12\n" +
+	"\x04data\x18\x02 \x01(\fR\x04data2\xdc\f\n" +
 	"\x0eGatewayService\x12[\n" +
 	"\bValidate\x12&.slipstream.gateway.v1.ValidateRequest\x1a'.slipstream.gateway.v1.ValidateResponse\x12U\n" +
 	"\x06Deploy\x12$.slipstream.gateway.v1.DeployRequest\x1a%.slipstream.gateway.v1.DeployResponse\x12R\n" +
@@ -1856,7 +2446,13 @@ const file_slipstream_gateway_v1_gateway_proto_rawDesc = "" +
 	"\vDescribeJob\x12).slipstream.gateway.v1.DescribeJobRequest\x1a*.slipstream.gateway.v1.DescribeJobResponse\x12g\n" +
 	"\fListRejected\x12*.slipstream.gateway.v1.ListRejectedRequest\x1a+.slipstream.gateway.v1.ListRejectedResponse\x12U\n" +
 	"\x06Replay\x12$.slipstream.gateway.v1.ReplayRequest\x1a%.slipstream.gateway.v1.ReplayResponse\x12X\n" +
-	"\aTestJob\x12%.slipstream.gateway.v1.TestJobRequest\x1a&.slipstream.gateway.v1.TestJobResponseB\xd1\x01\n" +
+	"\aTestJob\x12%.slipstream.gateway.v1.TestJobRequest\x1a&.slipstream.gateway.v1.TestJobResponse\x12\x82\x01\n" +
+	"\x15ListDeadLetterStreams\x123.slipstream.gateway.v1.ListDeadLetterStreamsRequest\x1a4.slipstream.gateway.v1.ListDeadLetterStreamsResponse\x12U\n" +
+	"\x06Resync\x12$.slipstream.gateway.v1.ResyncRequest\x1a%.slipstream.gateway.v1.ResyncResponse\x12R\n" +
+	"\x05Reset\x12#.slipstream.gateway.v1.ResetRequest\x1a$.slipstream.gateway.v1.ResetResponse\x12^\n" +
+	"\tConfigure\x12'.slipstream.gateway.v1.ConfigureRequest\x1a(.slipstream.gateway.v1.ConfigureResponse\x12T\n" +
+	"\x05Trace\x12#.slipstream.gateway.v1.TraceRequest\x1a$.slipstream.gateway.v1.TraceResponse0\x01\x12o\n" +
+	"\x0eSupportPackage\x12,.slipstream.gateway.v1.SupportPackageRequest\x1a-.slipstream.gateway.v1.SupportPackageResponse0\x01B\xd1\x01\n" +
 	"\x19com.slipstream.gateway.v1B\fGatewayProtoP\x01Z0slipstream/proto/slipstream/gateway/v1;gatewayv1\xa2\x02\x03SGX\xaa\x02\x15Slipstream.Gateway.V1\xca\x02\x15Slipstream\\Gateway\\V1\xe2\x02!Slipstream\\Gateway\\V1\\GPBMetadata\xea\x02\x17Slipstream::Gateway::V1b\x06proto3"
 
 var (
@@ -1871,96 +2467,129 @@ func file_slipstream_gateway_v1_gateway_proto_rawDescGZIP() []byte {
 	return file_slipstream_gateway_v1_gateway_proto_rawDescData
 }
 
-var file_slipstream_gateway_v1_gateway_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
+var file_slipstream_gateway_v1_gateway_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
 var file_slipstream_gateway_v1_gateway_proto_goTypes = []any{
-	(*ValidateRequest)(nil),      // 0: slipstream.gateway.v1.ValidateRequest
-	(*ValidateResponse)(nil),     // 1: slipstream.gateway.v1.ValidateResponse
-	(*ConnectionPlan)(nil),       // 2: slipstream.gateway.v1.ConnectionPlan
-	(*DeployRequest)(nil),        // 3: slipstream.gateway.v1.DeployRequest
-	(*DeployResponse)(nil),       // 4: slipstream.gateway.v1.DeployResponse
-	(*StartRequest)(nil),         // 5: slipstream.gateway.v1.StartRequest
-	(*StartResponse)(nil),        // 6: slipstream.gateway.v1.StartResponse
-	(*StopRequest)(nil),          // 7: slipstream.gateway.v1.StopRequest
-	(*StopResponse)(nil),         // 8: slipstream.gateway.v1.StopResponse
-	(*StatusRequest)(nil),        // 9: slipstream.gateway.v1.StatusRequest
-	(*StatusResponse)(nil),       // 10: slipstream.gateway.v1.StatusResponse
-	(*WatchStatusRequest)(nil),   // 11: slipstream.gateway.v1.WatchStatusRequest
-	(*WatchStatusResponse)(nil),  // 12: slipstream.gateway.v1.WatchStatusResponse
-	(*ConnectionStatus)(nil),     // 13: slipstream.gateway.v1.ConnectionStatus
-	(*ServiceStatus)(nil),        // 14: slipstream.gateway.v1.ServiceStatus
-	(*ListJobsRequest)(nil),      // 15: slipstream.gateway.v1.ListJobsRequest
-	(*ListJobsResponse)(nil),     // 16: slipstream.gateway.v1.ListJobsResponse
-	(*DescribeJobRequest)(nil),   // 17: slipstream.gateway.v1.DescribeJobRequest
-	(*DescribeJobResponse)(nil),  // 18: slipstream.gateway.v1.DescribeJobResponse
-	(*ListRejectedRequest)(nil),  // 19: slipstream.gateway.v1.ListRejectedRequest
-	(*ListRejectedResponse)(nil), // 20: slipstream.gateway.v1.ListRejectedResponse
-	(*ReplayRequest)(nil),        // 21: slipstream.gateway.v1.ReplayRequest
-	(*ReplayResponse)(nil),       // 22: slipstream.gateway.v1.ReplayResponse
-	(*TestJobRequest)(nil),       // 23: slipstream.gateway.v1.TestJobRequest
-	(*TestRecord)(nil),           // 24: slipstream.gateway.v1.TestRecord
-	(*TestJobResponse)(nil),      // 25: slipstream.gateway.v1.TestJobResponse
-	(*TestedConnection)(nil),     // 26: slipstream.gateway.v1.TestedConnection
-	(*v1.File)(nil),              // 27: slipstream.pipeline.v1.File
-	(*v1.Problem)(nil),           // 28: slipstream.pipeline.v1.Problem
-	(*v1.Pipeline)(nil),          // 29: slipstream.pipeline.v1.Pipeline
-	(*v11.Statement)(nil),        // 30: slipstream.applier.v1.Statement
-	(*v12.PipelineStatus)(nil),   // 31: slipstream.capture.v1.PipelineStatus
-	(*v1.Job)(nil),               // 32: slipstream.pipeline.v1.Job
-	(*v12.DeadLetterStream)(nil), // 33: slipstream.capture.v1.DeadLetterStream
-	(*v12.ReplayedStream)(nil),   // 34: slipstream.capture.v1.ReplayedStream
-	(*v13.PreviewedChange)(nil),  // 35: slipstream.transformer.v1.PreviewedChange
-	(*v11.PreviewResponse)(nil),  // 36: slipstream.applier.v1.PreviewResponse
+	(*ValidateRequest)(nil),               // 0: slipstream.gateway.v1.ValidateRequest
+	(*ValidateResponse)(nil),              // 1: slipstream.gateway.v1.ValidateResponse
+	(*ConnectionPlan)(nil),                // 2: slipstream.gateway.v1.ConnectionPlan
+	(*DeployRequest)(nil),                 // 3: slipstream.gateway.v1.DeployRequest
+	(*DeployResponse)(nil),                // 4: slipstream.gateway.v1.DeployResponse
+	(*StartRequest)(nil),                  // 5: slipstream.gateway.v1.StartRequest
+	(*StartResponse)(nil),                 // 6: slipstream.gateway.v1.StartResponse
+	(*StopRequest)(nil),                   // 7: slipstream.gateway.v1.StopRequest
+	(*StopResponse)(nil),                  // 8: slipstream.gateway.v1.StopResponse
+	(*StatusRequest)(nil),                 // 9: slipstream.gateway.v1.StatusRequest
+	(*StatusResponse)(nil),                // 10: slipstream.gateway.v1.StatusResponse
+	(*WatchStatusRequest)(nil),            // 11: slipstream.gateway.v1.WatchStatusRequest
+	(*WatchStatusResponse)(nil),           // 12: slipstream.gateway.v1.WatchStatusResponse
+	(*ConnectionStatus)(nil),              // 13: slipstream.gateway.v1.ConnectionStatus
+	(*ServiceStatus)(nil),                 // 14: slipstream.gateway.v1.ServiceStatus
+	(*ListJobsRequest)(nil),               // 15: slipstream.gateway.v1.ListJobsRequest
+	(*ListJobsResponse)(nil),              // 16: slipstream.gateway.v1.ListJobsResponse
+	(*DescribeJobRequest)(nil),            // 17: slipstream.gateway.v1.DescribeJobRequest
+	(*DescribeJobResponse)(nil),           // 18: slipstream.gateway.v1.DescribeJobResponse
+	(*ListRejectedRequest)(nil),           // 19: slipstream.gateway.v1.ListRejectedRequest
+	(*ListRejectedResponse)(nil),          // 20: slipstream.gateway.v1.ListRejectedResponse
+	(*ReplayRequest)(nil),                 // 21: slipstream.gateway.v1.ReplayRequest
+	(*ReplayResponse)(nil),                // 22: slipstream.gateway.v1.ReplayResponse
+	(*TestJobRequest)(nil),                // 23: slipstream.gateway.v1.TestJobRequest
+	(*TestRecord)(nil),                    // 24: slipstream.gateway.v1.TestRecord
+	(*TestJobResponse)(nil),               // 25: slipstream.gateway.v1.TestJobResponse
+	(*TestedConnection)(nil),              // 26: slipstream.gateway.v1.TestedConnection
+	(*ListDeadLetterStreamsRequest)(nil),  // 27: slipstream.gateway.v1.ListDeadLetterStreamsRequest
+	(*ListDeadLetterStreamsResponse)(nil), // 28: slipstream.gateway.v1.ListDeadLetterStreamsResponse
+	(*ResyncRequest)(nil),                 // 29: slipstream.gateway.v1.ResyncRequest
+	(*ResyncResponse)(nil),                // 30: slipstream.gateway.v1.ResyncResponse
+	(*ResetRequest)(nil),                  // 31: slipstream.gateway.v1.ResetRequest
+	(*ResetResponse)(nil),                 // 32: slipstream.gateway.v1.ResetResponse
+	(*ConfigureRequest)(nil),              // 33: slipstream.gateway.v1.ConfigureRequest
+	(*ConfigureResponse)(nil),             // 34: slipstream.gateway.v1.ConfigureResponse
+	(*SupportPackageRequest)(nil),         // 35: slipstream.gateway.v1.SupportPackageRequest
+	(*SupportPackageResponse)(nil),        // 36: slipstream.gateway.v1.SupportPackageResponse
+	(*v1.File)(nil),                       // 37: slipstream.pipeline.v1.File
+	(*v1.Problem)(nil),                    // 38: slipstream.pipeline.v1.Problem
+	(*v1.Pipeline)(nil),                   // 39: slipstream.pipeline.v1.Pipeline
+	(*v11.Statement)(nil),                 // 40: slipstream.applier.v1.Statement
+	(*v12.PipelineStatus)(nil),            // 41: slipstream.capture.v1.PipelineStatus
+	(*v1.Job)(nil),                        // 42: slipstream.pipeline.v1.Job
+	(*v12.DeadLetterStream)(nil),          // 43: slipstream.capture.v1.DeadLetterStream
+	(*v12.ReplayedStream)(nil),            // 44: slipstream.capture.v1.ReplayedStream
+	(*v13.PreviewedChange)(nil),           // 45: slipstream.transformer.v1.PreviewedChange
+	(*v11.PreviewResponse)(nil),           // 46: slipstream.applier.v1.PreviewResponse
+	(*v12.RequestedSweep)(nil),            // 47: slipstream.capture.v1.RequestedSweep
+	(*v12.Finding)(nil),                   // 48: slipstream.capture.v1.Finding
+	(*TraceRequest)(nil),                  // 49: slipstream.gateway.v1.TraceRequest
+	(*TraceResponse)(nil),                 // 50: slipstream.gateway.v1.TraceResponse
 }
 var file_slipstream_gateway_v1_gateway_proto_depIdxs = []int32{
-	27, // 0: slipstream.gateway.v1.ValidateRequest.files:type_name -> slipstream.pipeline.v1.File
-	28, // 1: slipstream.gateway.v1.ValidateResponse.problems:type_name -> slipstream.pipeline.v1.Problem
-	29, // 2: slipstream.gateway.v1.ValidateResponse.pipeline:type_name -> slipstream.pipeline.v1.Pipeline
+	37, // 0: slipstream.gateway.v1.ValidateRequest.files:type_name -> slipstream.pipeline.v1.File
+	38, // 1: slipstream.gateway.v1.ValidateResponse.problems:type_name -> slipstream.pipeline.v1.Problem
+	39, // 2: slipstream.gateway.v1.ValidateResponse.pipeline:type_name -> slipstream.pipeline.v1.Pipeline
 	2,  // 3: slipstream.gateway.v1.ValidateResponse.plan:type_name -> slipstream.gateway.v1.ConnectionPlan
-	30, // 4: slipstream.gateway.v1.ConnectionPlan.statements:type_name -> slipstream.applier.v1.Statement
-	27, // 5: slipstream.gateway.v1.DeployRequest.files:type_name -> slipstream.pipeline.v1.File
-	28, // 6: slipstream.gateway.v1.DeployResponse.problems:type_name -> slipstream.pipeline.v1.Problem
+	40, // 4: slipstream.gateway.v1.ConnectionPlan.statements:type_name -> slipstream.applier.v1.Statement
+	37, // 5: slipstream.gateway.v1.DeployRequest.files:type_name -> slipstream.pipeline.v1.File
+	38, // 6: slipstream.gateway.v1.DeployResponse.problems:type_name -> slipstream.pipeline.v1.Problem
 	2,  // 7: slipstream.gateway.v1.DeployResponse.created:type_name -> slipstream.gateway.v1.ConnectionPlan
-	31, // 8: slipstream.gateway.v1.StatusResponse.status:type_name -> slipstream.capture.v1.PipelineStatus
+	41, // 8: slipstream.gateway.v1.StatusResponse.status:type_name -> slipstream.capture.v1.PipelineStatus
 	13, // 9: slipstream.gateway.v1.StatusResponse.connections:type_name -> slipstream.gateway.v1.ConnectionStatus
 	14, // 10: slipstream.gateway.v1.StatusResponse.services:type_name -> slipstream.gateway.v1.ServiceStatus
 	10, // 11: slipstream.gateway.v1.WatchStatusResponse.status:type_name -> slipstream.gateway.v1.StatusResponse
-	32, // 12: slipstream.gateway.v1.ListJobsResponse.jobs:type_name -> slipstream.pipeline.v1.Job
-	32, // 13: slipstream.gateway.v1.DescribeJobResponse.job:type_name -> slipstream.pipeline.v1.Job
-	33, // 14: slipstream.gateway.v1.ListRejectedResponse.streams:type_name -> slipstream.capture.v1.DeadLetterStream
-	34, // 15: slipstream.gateway.v1.ReplayResponse.streams:type_name -> slipstream.capture.v1.ReplayedStream
-	27, // 16: slipstream.gateway.v1.TestJobRequest.files:type_name -> slipstream.pipeline.v1.File
+	42, // 12: slipstream.gateway.v1.ListJobsResponse.jobs:type_name -> slipstream.pipeline.v1.Job
+	42, // 13: slipstream.gateway.v1.DescribeJobResponse.job:type_name -> slipstream.pipeline.v1.Job
+	43, // 14: slipstream.gateway.v1.ListRejectedResponse.streams:type_name -> slipstream.capture.v1.DeadLetterStream
+	44, // 15: slipstream.gateway.v1.ReplayResponse.streams:type_name -> slipstream.capture.v1.ReplayedStream
+	37, // 16: slipstream.gateway.v1.TestJobRequest.files:type_name -> slipstream.pipeline.v1.File
 	24, // 17: slipstream.gateway.v1.TestJobRequest.records:type_name -> slipstream.gateway.v1.TestRecord
-	28, // 18: slipstream.gateway.v1.TestJobResponse.problems:type_name -> slipstream.pipeline.v1.Problem
-	35, // 19: slipstream.gateway.v1.TestJobResponse.changes:type_name -> slipstream.transformer.v1.PreviewedChange
+	38, // 18: slipstream.gateway.v1.TestJobResponse.problems:type_name -> slipstream.pipeline.v1.Problem
+	45, // 19: slipstream.gateway.v1.TestJobResponse.changes:type_name -> slipstream.transformer.v1.PreviewedChange
 	26, // 20: slipstream.gateway.v1.TestJobResponse.connections:type_name -> slipstream.gateway.v1.TestedConnection
-	36, // 21: slipstream.gateway.v1.TestedConnection.preview:type_name -> slipstream.applier.v1.PreviewResponse
-	0,  // 22: slipstream.gateway.v1.GatewayService.Validate:input_type -> slipstream.gateway.v1.ValidateRequest
-	3,  // 23: slipstream.gateway.v1.GatewayService.Deploy:input_type -> slipstream.gateway.v1.DeployRequest
-	5,  // 24: slipstream.gateway.v1.GatewayService.Start:input_type -> slipstream.gateway.v1.StartRequest
-	7,  // 25: slipstream.gateway.v1.GatewayService.Stop:input_type -> slipstream.gateway.v1.StopRequest
-	9,  // 26: slipstream.gateway.v1.GatewayService.Status:input_type -> slipstream.gateway.v1.StatusRequest
-	11, // 27: slipstream.gateway.v1.GatewayService.WatchStatus:input_type -> slipstream.gateway.v1.WatchStatusRequest
-	15, // 28: slipstream.gateway.v1.GatewayService.ListJobs:input_type -> slipstream.gateway.v1.ListJobsRequest
-	17, // 29: slipstream.gateway.v1.GatewayService.DescribeJob:input_type -> slipstream.gateway.v1.DescribeJobRequest
-	19, // 30: slipstream.gateway.v1.GatewayService.ListRejected:input_type -> slipstream.gateway.v1.ListRejectedRequest
-	21, // 31: slipstream.gateway.v1.GatewayService.Replay:input_type -> slipstream.gateway.v1.ReplayRequest
-	23, // 32: slipstream.gateway.v1.GatewayService.TestJob:input_type -> slipstream.gateway.v1.TestJobRequest
-	1,  // 33: slipstream.gateway.v1.GatewayService.Validate:output_type -> slipstream.gateway.v1.ValidateResponse
-	4,  // 34: slipstream.gateway.v1.GatewayService.Deploy:output_type -> slipstream.gateway.v1.DeployResponse
-	6,  // 35: slipstream.gateway.v1.GatewayService.Start:output_type -> slipstream.gateway.v1.StartResponse
-	8,  // 36: slipstream.gateway.v1.GatewayService.Stop:output_type -> slipstream.gateway.v1.StopResponse
-	10, // 37: slipstream.gateway.v1.GatewayService.Status:output_type -> slipstream.gateway.v1.StatusResponse
-	12, // 38: slipstream.gateway.v1.GatewayService.WatchStatus:output_type -> slipstream.gateway.v1.WatchStatusResponse
-	16, // 39: slipstream.gateway.v1.GatewayService.ListJobs:output_type -> slipstream.gateway.v1.ListJobsResponse
-	18, // 40: slipstream.gateway.v1.GatewayService.DescribeJob:output_type -> slipstream.gateway.v1.DescribeJobResponse
-	20, // 41: slipstream.gateway.v1.GatewayService.ListRejected:output_type -> slipstream.gateway.v1.ListRejectedResponse
-	22, // 42: slipstream.gateway.v1.GatewayService.Replay:output_type -> slipstream.gateway.v1.ReplayResponse
-	25, // 43: slipstream.gateway.v1.GatewayService.TestJob:output_type -> slipstream.gateway.v1.TestJobResponse
-	33, // [33:44] is the sub-list for method output_type
-	22, // [22:33] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	46, // 21: slipstream.gateway.v1.TestedConnection.preview:type_name -> slipstream.applier.v1.PreviewResponse
+	43, // 22: slipstream.gateway.v1.ListDeadLetterStreamsResponse.streams:type_name -> slipstream.capture.v1.DeadLetterStream
+	47, // 23: slipstream.gateway.v1.ResyncResponse.sweeps:type_name -> slipstream.capture.v1.RequestedSweep
+	47, // 24: slipstream.gateway.v1.ResetResponse.sweeps:type_name -> slipstream.capture.v1.RequestedSweep
+	37, // 25: slipstream.gateway.v1.ConfigureRequest.files:type_name -> slipstream.pipeline.v1.File
+	38, // 26: slipstream.gateway.v1.ConfigureResponse.problems:type_name -> slipstream.pipeline.v1.Problem
+	48, // 27: slipstream.gateway.v1.ConfigureResponse.findings:type_name -> slipstream.capture.v1.Finding
+	49, // 28: slipstream.gateway.v1.SupportPackageRequest.trace:type_name -> slipstream.gateway.v1.TraceRequest
+	0,  // 29: slipstream.gateway.v1.GatewayService.Validate:input_type -> slipstream.gateway.v1.ValidateRequest
+	3,  // 30: slipstream.gateway.v1.GatewayService.Deploy:input_type -> slipstream.gateway.v1.DeployRequest
+	5,  // 31: slipstream.gateway.v1.GatewayService.Start:input_type -> slipstream.gateway.v1.StartRequest
+	7,  // 32: slipstream.gateway.v1.GatewayService.Stop:input_type -> slipstream.gateway.v1.StopRequest
+	9,  // 33: slipstream.gateway.v1.GatewayService.Status:input_type -> slipstream.gateway.v1.StatusRequest
+	11, // 34: slipstream.gateway.v1.GatewayService.WatchStatus:input_type -> slipstream.gateway.v1.WatchStatusRequest
+	15, // 35: slipstream.gateway.v1.GatewayService.ListJobs:input_type -> slipstream.gateway.v1.ListJobsRequest
+	17, // 36: slipstream.gateway.v1.GatewayService.DescribeJob:input_type -> slipstream.gateway.v1.DescribeJobRequest
+	19, // 37: slipstream.gateway.v1.GatewayService.ListRejected:input_type -> slipstream.gateway.v1.ListRejectedRequest
+	21, // 38: slipstream.gateway.v1.GatewayService.Replay:input_type -> slipstream.gateway.v1.ReplayRequest
+	23, // 39: slipstream.gateway.v1.GatewayService.TestJob:input_type -> slipstream.gateway.v1.TestJobRequest
+	27, // 40: slipstream.gateway.v1.GatewayService.ListDeadLetterStreams:input_type -> slipstream.gateway.v1.ListDeadLetterStreamsRequest
+	29, // 41: slipstream.gateway.v1.GatewayService.Resync:input_type -> slipstream.gateway.v1.ResyncRequest
+	31, // 42: slipstream.gateway.v1.GatewayService.Reset:input_type -> slipstream.gateway.v1.ResetRequest
+	33, // 43: slipstream.gateway.v1.GatewayService.Configure:input_type -> slipstream.gateway.v1.ConfigureRequest
+	49, // 44: slipstream.gateway.v1.GatewayService.Trace:input_type -> slipstream.gateway.v1.TraceRequest
+	35, // 45: slipstream.gateway.v1.GatewayService.SupportPackage:input_type -> slipstream.gateway.v1.SupportPackageRequest
+	1,  // 46: slipstream.gateway.v1.GatewayService.Validate:output_type -> slipstream.gateway.v1.ValidateResponse
+	4,  // 47: slipstream.gateway.v1.GatewayService.Deploy:output_type -> slipstream.gateway.v1.DeployResponse
+	6,  // 48: slipstream.gateway.v1.GatewayService.Start:output_type -> slipstream.gateway.v1.StartResponse
+	8,  // 49: slipstream.gateway.v1.GatewayService.Stop:output_type -> slipstream.gateway.v1.StopResponse
+	10, // 50: slipstream.gateway.v1.GatewayService.Status:output_type -> slipstream.gateway.v1.StatusResponse
+	12, // 51: slipstream.gateway.v1.GatewayService.WatchStatus:output_type -> slipstream.gateway.v1.WatchStatusResponse
+	16, // 52: slipstream.gateway.v1.GatewayService.ListJobs:output_type -> slipstream.gateway.v1.ListJobsResponse
+	18, // 53: slipstream.gateway.v1.GatewayService.DescribeJob:output_type -> slipstream.gateway.v1.DescribeJobResponse
+	20, // 54: slipstream.gateway.v1.GatewayService.ListRejected:output_type -> slipstream.gateway.v1.ListRejectedResponse
+	22, // 55: slipstream.gateway.v1.GatewayService.Replay:output_type -> slipstream.gateway.v1.ReplayResponse
+	25, // 56: slipstream.gateway.v1.GatewayService.TestJob:output_type -> slipstream.gateway.v1.TestJobResponse
+	28, // 57: slipstream.gateway.v1.GatewayService.ListDeadLetterStreams:output_type -> slipstream.gateway.v1.ListDeadLetterStreamsResponse
+	30, // 58: slipstream.gateway.v1.GatewayService.Resync:output_type -> slipstream.gateway.v1.ResyncResponse
+	32, // 59: slipstream.gateway.v1.GatewayService.Reset:output_type -> slipstream.gateway.v1.ResetResponse
+	34, // 60: slipstream.gateway.v1.GatewayService.Configure:output_type -> slipstream.gateway.v1.ConfigureResponse
+	50, // 61: slipstream.gateway.v1.GatewayService.Trace:output_type -> slipstream.gateway.v1.TraceResponse
+	36, // 62: slipstream.gateway.v1.GatewayService.SupportPackage:output_type -> slipstream.gateway.v1.SupportPackageResponse
+	46, // [46:63] is the sub-list for method output_type
+	29, // [29:46] is the sub-list for method input_type
+	29, // [29:29] is the sub-list for extension type_name
+	29, // [29:29] is the sub-list for extension extendee
+	0,  // [0:29] is the sub-list for field type_name
 }
 
 func init() { file_slipstream_gateway_v1_gateway_proto_init() }
@@ -1968,13 +2597,14 @@ func file_slipstream_gateway_v1_gateway_proto_init() {
 	if File_slipstream_gateway_v1_gateway_proto != nil {
 		return
 	}
+	file_slipstream_gateway_v1_trace_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_slipstream_gateway_v1_gateway_proto_rawDesc), len(file_slipstream_gateway_v1_gateway_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   27,
+			NumMessages:   37,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -21,17 +21,23 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	GatewayService_Validate_FullMethodName     = "/slipstream.gateway.v1.GatewayService/Validate"
-	GatewayService_Deploy_FullMethodName       = "/slipstream.gateway.v1.GatewayService/Deploy"
-	GatewayService_Start_FullMethodName        = "/slipstream.gateway.v1.GatewayService/Start"
-	GatewayService_Stop_FullMethodName         = "/slipstream.gateway.v1.GatewayService/Stop"
-	GatewayService_Status_FullMethodName       = "/slipstream.gateway.v1.GatewayService/Status"
-	GatewayService_WatchStatus_FullMethodName  = "/slipstream.gateway.v1.GatewayService/WatchStatus"
-	GatewayService_ListJobs_FullMethodName     = "/slipstream.gateway.v1.GatewayService/ListJobs"
-	GatewayService_DescribeJob_FullMethodName  = "/slipstream.gateway.v1.GatewayService/DescribeJob"
-	GatewayService_ListRejected_FullMethodName = "/slipstream.gateway.v1.GatewayService/ListRejected"
-	GatewayService_Replay_FullMethodName       = "/slipstream.gateway.v1.GatewayService/Replay"
-	GatewayService_TestJob_FullMethodName      = "/slipstream.gateway.v1.GatewayService/TestJob"
+	GatewayService_Validate_FullMethodName              = "/slipstream.gateway.v1.GatewayService/Validate"
+	GatewayService_Deploy_FullMethodName                = "/slipstream.gateway.v1.GatewayService/Deploy"
+	GatewayService_Start_FullMethodName                 = "/slipstream.gateway.v1.GatewayService/Start"
+	GatewayService_Stop_FullMethodName                  = "/slipstream.gateway.v1.GatewayService/Stop"
+	GatewayService_Status_FullMethodName                = "/slipstream.gateway.v1.GatewayService/Status"
+	GatewayService_WatchStatus_FullMethodName           = "/slipstream.gateway.v1.GatewayService/WatchStatus"
+	GatewayService_ListJobs_FullMethodName              = "/slipstream.gateway.v1.GatewayService/ListJobs"
+	GatewayService_DescribeJob_FullMethodName           = "/slipstream.gateway.v1.GatewayService/DescribeJob"
+	GatewayService_ListRejected_FullMethodName          = "/slipstream.gateway.v1.GatewayService/ListRejected"
+	GatewayService_Replay_FullMethodName                = "/slipstream.gateway.v1.GatewayService/Replay"
+	GatewayService_TestJob_FullMethodName               = "/slipstream.gateway.v1.GatewayService/TestJob"
+	GatewayService_ListDeadLetterStreams_FullMethodName = "/slipstream.gateway.v1.GatewayService/ListDeadLetterStreams"
+	GatewayService_Resync_FullMethodName                = "/slipstream.gateway.v1.GatewayService/Resync"
+	GatewayService_Reset_FullMethodName                 = "/slipstream.gateway.v1.GatewayService/Reset"
+	GatewayService_Configure_FullMethodName             = "/slipstream.gateway.v1.GatewayService/Configure"
+	GatewayService_Trace_FullMethodName                 = "/slipstream.gateway.v1.GatewayService/Trace"
+	GatewayService_SupportPackage_FullMethodName        = "/slipstream.gateway.v1.GatewayService/SupportPackage"
 )
 
 // GatewayServiceClient is the client API for GatewayService service.
@@ -62,6 +68,20 @@ type GatewayServiceClient interface {
 	Replay(ctx context.Context, in *ReplayRequest, opts ...grpc.CallOption) (*ReplayResponse, error)
 	// TestJob runs a job on given records or live keys and shows what would happen; nothing is written.
 	TestJob(ctx context.Context, in *TestJobRequest, opts ...grpc.CallOption) (*TestJobResponse, error)
+	// ListDeadLetterStreams lists the dead-letter streams without their entries (spec 7, list-dlqs).
+	ListDeadLetterStreams(ctx context.Context, in *ListDeadLetterStreamsRequest, opts ...grpc.CallOption) (*ListDeadLetterStreamsResponse, error)
+	// Resync reads all keys of jobs again, in the background: Status shows how far that is.
+	Resync(ctx context.Context, in *ResyncRequest, opts ...grpc.CallOption) (*ResyncResponse, error)
+	// Reset sets the totals of jobs to zero and loads the existing keys of those again that have an initial load (spec 14,
+	// A16). Positions and dead letters stay.
+	Reset(ctx context.Context, in *ResetRequest, opts ...grpc.CallOption) (*ResetResponse, error)
+	// Configure says what the servers of the source and of the streams are, allow and lack, and changes what it may (spec 7).
+	Configure(ctx context.Context, in *ConfigureRequest, opts ...grpc.CallOption) (*ConfigureResponse, error)
+	// Trace follows single records through the line and shows every stage (spec 9.3). Nothing is held up by it.
+	Trace(ctx context.Context, in *TraceRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[TraceResponse], error)
+	// SupportPackage gathers what support needs, as files: status, configuration, versions, metrics, logs. No secret is in it
+	// (G10); records only if asked for.
+	SupportPackage(ctx context.Context, in *SupportPackageRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[SupportPackageResponse], error)
 }
 
 type gatewayServiceClient struct {
@@ -191,6 +211,84 @@ func (c *gatewayServiceClient) TestJob(ctx context.Context, in *TestJobRequest, 
 	return out, nil
 }
 
+func (c *gatewayServiceClient) ListDeadLetterStreams(ctx context.Context, in *ListDeadLetterStreamsRequest, opts ...grpc.CallOption) (*ListDeadLetterStreamsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListDeadLetterStreamsResponse)
+	err := c.cc.Invoke(ctx, GatewayService_ListDeadLetterStreams_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *gatewayServiceClient) Resync(ctx context.Context, in *ResyncRequest, opts ...grpc.CallOption) (*ResyncResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ResyncResponse)
+	err := c.cc.Invoke(ctx, GatewayService_Resync_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *gatewayServiceClient) Reset(ctx context.Context, in *ResetRequest, opts ...grpc.CallOption) (*ResetResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ResetResponse)
+	err := c.cc.Invoke(ctx, GatewayService_Reset_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *gatewayServiceClient) Configure(ctx context.Context, in *ConfigureRequest, opts ...grpc.CallOption) (*ConfigureResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ConfigureResponse)
+	err := c.cc.Invoke(ctx, GatewayService_Configure_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *gatewayServiceClient) Trace(ctx context.Context, in *TraceRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[TraceResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &GatewayService_ServiceDesc.Streams[1], GatewayService_Trace_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[TraceRequest, TraceResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type GatewayService_TraceClient = grpc.ServerStreamingClient[TraceResponse]
+
+func (c *gatewayServiceClient) SupportPackage(ctx context.Context, in *SupportPackageRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[SupportPackageResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &GatewayService_ServiceDesc.Streams[2], GatewayService_SupportPackage_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[SupportPackageRequest, SupportPackageResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type GatewayService_SupportPackageClient = grpc.ServerStreamingClient[SupportPackageResponse]
+
 // GatewayServiceServer is the server API for GatewayService service.
 // All implementations must embed UnimplementedGatewayServiceServer
 // for forward compatibility.
@@ -219,6 +317,20 @@ type GatewayServiceServer interface {
 	Replay(context.Context, *ReplayRequest) (*ReplayResponse, error)
 	// TestJob runs a job on given records or live keys and shows what would happen; nothing is written.
 	TestJob(context.Context, *TestJobRequest) (*TestJobResponse, error)
+	// ListDeadLetterStreams lists the dead-letter streams without their entries (spec 7, list-dlqs).
+	ListDeadLetterStreams(context.Context, *ListDeadLetterStreamsRequest) (*ListDeadLetterStreamsResponse, error)
+	// Resync reads all keys of jobs again, in the background: Status shows how far that is.
+	Resync(context.Context, *ResyncRequest) (*ResyncResponse, error)
+	// Reset sets the totals of jobs to zero and loads the existing keys of those again that have an initial load (spec 14,
+	// A16). Positions and dead letters stay.
+	Reset(context.Context, *ResetRequest) (*ResetResponse, error)
+	// Configure says what the servers of the source and of the streams are, allow and lack, and changes what it may (spec 7).
+	Configure(context.Context, *ConfigureRequest) (*ConfigureResponse, error)
+	// Trace follows single records through the line and shows every stage (spec 9.3). Nothing is held up by it.
+	Trace(*TraceRequest, grpc.ServerStreamingServer[TraceResponse]) error
+	// SupportPackage gathers what support needs, as files: status, configuration, versions, metrics, logs. No secret is in it
+	// (G10); records only if asked for.
+	SupportPackage(*SupportPackageRequest, grpc.ServerStreamingServer[SupportPackageResponse]) error
 	mustEmbedUnimplementedGatewayServiceServer()
 }
 
@@ -261,6 +373,24 @@ func (UnimplementedGatewayServiceServer) Replay(context.Context, *ReplayRequest)
 }
 func (UnimplementedGatewayServiceServer) TestJob(context.Context, *TestJobRequest) (*TestJobResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method TestJob not implemented")
+}
+func (UnimplementedGatewayServiceServer) ListDeadLetterStreams(context.Context, *ListDeadLetterStreamsRequest) (*ListDeadLetterStreamsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListDeadLetterStreams not implemented")
+}
+func (UnimplementedGatewayServiceServer) Resync(context.Context, *ResyncRequest) (*ResyncResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Resync not implemented")
+}
+func (UnimplementedGatewayServiceServer) Reset(context.Context, *ResetRequest) (*ResetResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Reset not implemented")
+}
+func (UnimplementedGatewayServiceServer) Configure(context.Context, *ConfigureRequest) (*ConfigureResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Configure not implemented")
+}
+func (UnimplementedGatewayServiceServer) Trace(*TraceRequest, grpc.ServerStreamingServer[TraceResponse]) error {
+	return status.Error(codes.Unimplemented, "method Trace not implemented")
+}
+func (UnimplementedGatewayServiceServer) SupportPackage(*SupportPackageRequest, grpc.ServerStreamingServer[SupportPackageResponse]) error {
+	return status.Error(codes.Unimplemented, "method SupportPackage not implemented")
 }
 func (UnimplementedGatewayServiceServer) mustEmbedUnimplementedGatewayServiceServer() {}
 func (UnimplementedGatewayServiceServer) testEmbeddedByValue()                        {}
@@ -474,6 +604,100 @@ func _GatewayService_TestJob_Handler(srv interface{}, ctx context.Context, dec f
 	return interceptor(ctx, in, info, handler)
 }
 
+func _GatewayService_ListDeadLetterStreams_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListDeadLetterStreamsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(GatewayServiceServer).ListDeadLetterStreams(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: GatewayService_ListDeadLetterStreams_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(GatewayServiceServer).ListDeadLetterStreams(ctx, req.(*ListDeadLetterStreamsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _GatewayService_Resync_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ResyncRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(GatewayServiceServer).Resync(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: GatewayService_Resync_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(GatewayServiceServer).Resync(ctx, req.(*ResyncRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _GatewayService_Reset_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ResetRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(GatewayServiceServer).Reset(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: GatewayService_Reset_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(GatewayServiceServer).Reset(ctx, req.(*ResetRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _GatewayService_Configure_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ConfigureRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(GatewayServiceServer).Configure(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: GatewayService_Configure_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(GatewayServiceServer).Configure(ctx, req.(*ConfigureRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _GatewayService_Trace_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(TraceRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(GatewayServiceServer).Trace(m, &grpc.GenericServerStream[TraceRequest, TraceResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type GatewayService_TraceServer = grpc.ServerStreamingServer[TraceResponse]
+
+func _GatewayService_SupportPackage_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(SupportPackageRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(GatewayServiceServer).SupportPackage(m, &grpc.GenericServerStream[SupportPackageRequest, SupportPackageResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type GatewayService_SupportPackageServer = grpc.ServerStreamingServer[SupportPackageResponse]
+
 // GatewayService_ServiceDesc is the grpc.ServiceDesc for GatewayService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -521,11 +745,37 @@ var GatewayService_ServiceDesc = grpc.ServiceDesc{
 			MethodName: "TestJob",
 			Handler:    _GatewayService_TestJob_Handler,
 		},
+		{
+			MethodName: "ListDeadLetterStreams",
+			Handler:    _GatewayService_ListDeadLetterStreams_Handler,
+		},
+		{
+			MethodName: "Resync",
+			Handler:    _GatewayService_Resync_Handler,
+		},
+		{
+			MethodName: "Reset",
+			Handler:    _GatewayService_Reset_Handler,
+		},
+		{
+			MethodName: "Configure",
+			Handler:    _GatewayService_Configure_Handler,
+		},
 	},
 	Streams: []grpc.StreamDesc{
 		{
 			StreamName:    "WatchStatus",
 			Handler:       _GatewayService_WatchStatus_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "Trace",
+			Handler:       _GatewayService_Trace_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "SupportPackage",
+			Handler:       _GatewayService_SupportPackage_Handler,
 			ServerStreams: true,
 		},
 	},

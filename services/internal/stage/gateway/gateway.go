@@ -45,7 +45,7 @@ const MaxMessage = 64 << 20
 
 // Spec is the process.
 func Spec() host.Spec {
-	var redisURL, capture, transformer, appliers, who string
+	var redisURL, capture, transformer, appliers, who, web string
 	return host.Spec{
 		Name: "gateway", Summary: "the operator's door: deploy, validate, status, rejects",
 		Listen: "127.0.0.1:7400", MetricsListen: "127.0.0.1:9400", MaxMessage: MaxMessage,
@@ -55,8 +55,9 @@ func Spec() host.Spec {
 			f.StringVar(&transformer, "transformer", "127.0.0.1:7402", "address of the transformer")
 			f.StringVar(&appliers, "appliers", "postgresql=127.0.0.1:7411,sqlite=127.0.0.1:7412,mysql=127.0.0.1:7413,sqlserver=127.0.0.1:7414,redis=127.0.0.1:7416,oracle=127.0.0.1:7417,cassandra=127.0.0.1:7418", "one applier a connection type: type=host:port, comma separated")
 			f.StringVar(&who, "access", "", "file of those who may call, with their roles; everybody may when empty")
+			f.StringVar(&web, "http", DefaultHTTP, "address of the API over HTTP with JSON; \"off\" for none")
 		},
-		Build: func(_ context.Context, p *host.Process) (host.Service, error) {
+		Build: func(ctx context.Context, p *host.Process) (host.Service, error) {
 			redisurl.Quiet(p.Log)
 			if err := Guard(p, who); err != nil {
 				return nil, err
@@ -70,9 +71,17 @@ func Spec() host.Spec {
 				return nil, err
 			}
 			rdb := redis.NewClient(o)
-			Register(p, rdb, peers)
 			p.OnStopped(func() { _ = errors.Join(peers.Close(), rdb.Close()) }) // nothing is asked of them any more
-			return host.Idle, nil
+			Register(p, rdb, peers)
+			door, err := ServeHTTP(ctx, p, web)
+			if err != nil {
+				return nil, err
+			}
+			p.Log.InfoContext(ctx, "serving JSON", "http", door.Addr())
+			return host.ServiceFunc(func(ctx context.Context) error {
+				<-ctx.Done()
+				return door.Close()
+			}), nil
 		},
 	}
 }
@@ -111,6 +120,7 @@ func dial(p *host.Process, capture, transformer, appliers string) (*Peers, error
 // New makes the service. Without rdb it can only validate. Client and peers stay the caller's to close.
 func New(p *host.Process, rdb redis.UniversalClient, peers *Peers) *server.Server {
 	c := server.Config{
+		Self:        p.Describer(),
 		Transformer: server.Over(address(peers.Transformer), peers.Transformer, transformerv1.NewTransformerServiceClient),
 		Appliers:    map[string]server.Peer[applierv1.ApplierServiceClient]{},
 		Resolve:     secret.Resolve,

@@ -1,0 +1,26 @@
+package gateway
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"slipstream/gateway/jsonapi"
+	"slipstream/services/internal/host"
+)
+
+// DefaultHTTP is where the gateway serves HTTP where nothing else is said.
+const DefaultHTTP = "127.0.0.1:7480"
+
+// ServeHTTP serves the gateway that is registered on p over HTTP; "off" serves nothing. It must be called before p serves.
+func ServeHTTP(ctx context.Context, p *host.Process, address string) (*host.HTTPServer, error) {
+	conn, err := p.Self()
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	if err := jsonapi.Register(context.WithoutCancel(ctx), mux, conn); err != nil {
+		return nil, err
+	}
+	return p.ServeHTTPS(ctx, "http", address, &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second})
+}

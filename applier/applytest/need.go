@@ -49,8 +49,7 @@ var needs = map[Need][]string{
 	NeedForeach:    {"foreach"},
 	NeedStrategies: {"strategy"},
 	NeedTogether: {
-		"position/a new lane begins at the beginning", "fence/opening waits for a commit under way",
-		"network/a commit that arrived and whose answer the network lost", "lanes/a deadlock between two lanes",
+		"position/a new lane begins at the beginning", "fence/opening waits for a commit under way", "lanes/a deadlock between two lanes",
 	},
 }
 

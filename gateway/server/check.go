@@ -115,7 +115,7 @@ func targets(p *pipelinev1.Pipeline) []*pipelinev1.Connection {
 	for _, job := range p.GetJobs() {
 		for _, out := range job.GetOutputs() {
 			c := p.GetConnections()[out.GetConnection()]
-			if c != nil && configfile.Relational(c.GetType()) {
+			if c != nil && configfile.Available(c.GetType()) {
 				used[c.GetName()] = c
 			}
 		}

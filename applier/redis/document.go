@@ -258,7 +258,16 @@ func (b *builder) document(entry, value []byte) error {
 	case f.path == "" && !f.merge:
 		b.add("JSON.SET", b.key, "$", value)
 	case f.native && b.ground.types[string(b.key)] == none && !b.there:
-		b.add("JSON.SET", b.key, "$", patch)
+		// A merge into nothing: what it removes is not there either.
+		made, err := decode(patch)
+		if err != nil {
+			return err
+		}
+		text, err := encode(mergePatch(nil, made, !f.removesNulls))
+		if err != nil {
+			return err
+		}
+		b.add("JSON.SET", b.key, "$", text)
 	case f.native:
 		b.add("JSON.MERGE", b.key, "$", patch)
 	default:

@@ -27,10 +27,11 @@ func TestDocuments(t *testing.T) {
 		module *jsonserver.Module
 		native bool
 		merged string
+		made   string // by a merge into nothing
 	}{
-		"with JSON.MERGE":    {jsonserver.RedisJSON, true, `{"a":1,"deep":{"x":1,"z":3}}`},
-		"without JSON.MERGE": {jsonserver.ValkeyJSON, true, `{"a":1,"deep":{"x":1,"z":3}}`},
-		"nulls stay":         {jsonserver.RedisJSON, false, `{"a":1,"b":null,"deep":{"x":1,"y":null,"z":3}}`},
+		"with JSON.MERGE":    {jsonserver.RedisJSON, true, `{"a":1,"deep":{"x":1,"z":3}}`, `{"a":1,"deep":{"big":12345678901234567890.5}}`},
+		"without JSON.MERGE": {jsonserver.ValkeyJSON, true, `{"a":1,"deep":{"x":1,"z":3}}`, `{"a":1,"deep":{"big":12345678901234567890.5}}`},
+		"nulls stay":         {jsonserver.RedisJSON, false, `{"a":1,"b":null,"deep":{"x":1,"y":null,"z":3}}`, `{"a":1,"b":null,"deep":{"c":null,"big":12345678901234567890.5}}`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := clientOf(t, jsonserver.Redis(t, c.module, devserver.RedisOptions{}).Addr)
@@ -59,8 +60,8 @@ func TestDocuments(t *testing.T) {
 			holds("d", `{"a":1,"b":null,"deep":{"x":1,"y":2}}`)
 			apply(merged, applier.Upsert, []any{"d", `{"b":null,"deep":{"y":null,"z":3}}`})
 			holds("d", c.merged)
-			apply(merged, applier.Upsert, []any{"new", `{"a":1}`})
-			holds("new", `{"a":1}`)
+			apply(merged, applier.Upsert, []any{"new", `{"a":1,"b":null,"deep":{"c":null,"big":12345678901234567890.5}}`})
+			holds("new", c.made)
 			apply(whole, applier.Delete, []any{"d"})
 			if s.Exists(t.Context(), "d").Val() != 0 {
 				t.Error("a deleted document is there")

@@ -23,6 +23,10 @@ func follows(t *testing.T, r *server) {
 	eventually(t, "the replica following", func() bool {
 		return strings.Contains(r.Info(t.Context(), "replication").Val(), "master_link_status:up")
 	})
+	primary := clientOf(t, strings.Replace(r.ConfigGet(t.Context(), "replicaof").Val()["replicaof"], " ", ":", 1))
+	eventually(t, "the primary counting on its replica", func() bool {
+		return strings.Contains(primary.Info(t.Context(), "replication").Val(), "state=online")
+	})
 }
 
 func eventually(t *testing.T, what string, ok func() bool) {
@@ -41,7 +45,7 @@ func TestWait(t *testing.T) {
 	primary := newServer(t, "--repl-diskless-sync-delay", "0")
 	replica := replicaOf(t, primary)
 	set := settings()
-	set.WaitEnabled, set.WaitTimeout = true, 200
+	set.WaitEnabled, set.WaitTimeout = true, 1000
 	target := connect(t, connection(t, primary.addr), set)
 	session, _ := open(t, target, 0)
 	write := func(from, to uint64) error {

@@ -2,11 +2,13 @@ package redis_test
 
 import (
 	"cmp"
+	"context"
 	"encoding/binary"
 	"fmt"
 	"net"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -244,13 +246,19 @@ func nodes(t testing.TB, c goredis.UniversalClient) []*goredis.Client {
 	if !is {
 		return []*goredis.Client{c.(*goredis.Client)}
 	}
-	slots, err := cluster.ClusterSlots(t.Context()).Result()
-	if err != nil {
+	var addrs []string
+	var mu sync.Mutex
+	if err := cluster.ForEachMaster(t.Context(), func(_ context.Context, one *goredis.Client) error {
+		mu.Lock()
+		defer mu.Unlock()
+		addrs = append(addrs, one.Options().Addr)
+		return nil
+	}); err != nil {
 		t.Fatal(err)
 	}
 	var list []*goredis.Client
-	for _, s := range slots {
-		one := goredis.NewClient(&goredis.Options{Addr: s.Nodes[0].Addr, Protocol: 2, DisableIdentity: true})
+	for _, addr := range addrs {
+		one := goredis.NewClient(&goredis.Options{Addr: addr, Protocol: 2, DisableIdentity: true})
 		t.Cleanup(func() { _ = one.Close() })
 		list = append(list, one)
 	}

@@ -2,9 +2,9 @@ package redis
 
 import (
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"net"
 	"strings"
 	"syscall"
 
@@ -94,14 +94,14 @@ func classed(err error) error {
 func tlsFix(err error) string {
 	var unknownCA x509.UnknownAuthorityError
 	var otherHost x509.HostnameError
-	var alert tls.AlertError
+	var remote *net.OpError
 	var refused *handshakeError
 	switch {
 	case errors.As(err, &unknownCA):
 		return "set cacert to the certificate of the authority that signed the server's"
 	case errors.As(err, &otherHost):
 		return "connect to a name that the server's certificate has"
-	case errors.As(err, &alert):
+	case errors.As(err, &remote) && remote.Op == "remote error": // an alert of TLS after the handshake
 		return "the server wants a certificate that it knows: write cert: and key:"
 	case errors.As(err, &refused):
 		return "if the server speaks no TLS on this port, name its TLS port, or remove cacert:, cert: and key:"

@@ -35,8 +35,8 @@ output:
 
 // tanks writes tanks to the source and knows what the target must hold.
 type tanks struct {
-	source  *redis.Client
-	turn, n int
+	source *redis.Client
+	turn   int
 }
 
 const manyTanks = 300

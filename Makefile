@@ -60,7 +60,7 @@ fix: tools ## repair what verify can complain of and a program can repair
 	@deploy/dev/verify fix
 
 .PHONY: install-servers
-install-servers: ## install what the tests need and what is missing: Redis, PostgreSQL, PgBouncer, MariaDB, a C compiler
+install-servers: ## install what the tests need and what is missing: Redis, PostgreSQL, PgBouncer, MariaDB, Prometheus, a C compiler
 	@deploy/dev/install-servers
 
 .PHONY: tools

@@ -24,7 +24,7 @@ func (a *app) validate() *cobra.Command {
 			"With --gateway (or " + GatewayVariable + ") the services behind it check; without, this process does.\n" +
 			"With --offline form and expressions are checked, and nothing is connected to.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := choice(output, "table", "json"); err != nil {
+			if err := choice(output, "table", "json", "yaml"); err != nil {
 				return err
 			}
 			if plan && offline {
@@ -55,7 +55,7 @@ func (a *app) validate() *cobra.Command {
 	}
 	a.gatewayFlags(cmd)
 	filesFlags(cmd, &dir)
-	cmd.Flags().StringVarP(&output, "output", "o", "table", "table or json")
+	cmd.Flags().StringVarP(&output, "output", "o", "table", "table, json or yaml")
 	cmd.Flags().BoolVar(&offline, "offline", false, "check form and expressions only; connect to nothing")
 	cmd.Flags().BoolVar(&plan, "plan", false, "show the statements that deploy and the first lanes would run to create what is missing")
 	logFlag(cmd, true)
@@ -76,12 +76,12 @@ type validated struct{ everything, plan bool }
 
 func reportValid(w io.Writer, dir, output string, res *gatewayv1.ValidateResponse, asked validated) error {
 	failed := compile.Failed(res.GetProblems())
-	if output == "json" {
+	if output != "table" {
 		answer := map[string]any{"valid": !failed, "problems": problemsJSON(res.GetProblems())}
 		if asked.plan {
 			answer["plan"] = planJSON(res.GetPlan())
 		}
-		if err := printJSON(w, answer); err != nil {
+		if err := printAs(w, output, answer); err != nil {
 			return err
 		}
 	} else {

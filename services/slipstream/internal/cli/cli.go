@@ -71,8 +71,12 @@ type Deps struct {
 	Run func(context.Context, Run) error
 	// Exporter serves metrics at / and /metrics of an address until ctx ends; ready is told where it listens.
 	Exporter func(ctx context.Context, address string, metrics prometheus.Gatherer, ready func(address string)) error
+	// Stdin is read where a command asks or takes input. Default os.Stdin.
+	Stdin io.Reader
 	// Getenv reads the environment. Default os.Getenv.
 	Getenv func(string) string
+	// ConfigDir is the folder for the user's configuration, where contexts are kept. Default os.UserConfigDir.
+	ConfigDir func() (string, error)
 }
 
 // ErrReported is what a command ends with that has said already what went wrong.
@@ -89,6 +93,9 @@ func misused(format string, args ...any) error { return usageError{fmt.Errorf(fo
 func Main(ctx context.Context, deps Deps, args []string, stdout, stderr io.Writer) int {
 	root := New(deps)
 	root.SetArgs(spellings(args))
+	if deps.Stdin != nil {
+		root.SetIn(deps.Stdin)
+	}
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	called, err := root.ExecuteContextC(ctx)
@@ -112,6 +119,15 @@ func New(deps Deps) *cobra.Command {
 	if deps.Getenv == nil {
 		deps.Getenv = os.Getenv
 	}
+	if deps.ConfigDir == nil {
+		deps.ConfigDir = func() (string, error) {
+			dir, err := os.UserConfigDir()
+			if err != nil {
+				return "", errors.Join(errNoFolder, err)
+			}
+			return dir, nil
+		}
+	}
 	a := &app{deps: deps}
 	root := &cobra.Command{
 		Use:           "slipstream",
@@ -132,7 +148,6 @@ func New(deps Deps) *cobra.Command {
 	}
 	root.SuggestionsMinimumDistance = 2
 	root.SetVersionTemplate("{{.Version}}\n")
-	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.SetGlobalNormalizationFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
 		if name == "loglevel" {
@@ -146,7 +161,24 @@ func New(deps Deps) *cobra.Command {
 	root.AddCommand(
 		a.scaffold(), a.validate(), a.deploy(), a.run(), a.start(), a.stop(), a.status(), a.listJobs(), a.describeJob(),
 		a.getRejected(), a.replay(), a.test(), a.migrate(), a.monitor(), a.version(),
+		a.trace(), a.resync(), a.reset(), a.configure(), a.listDLQs(), a.getDLQ(), a.listDLQRecords(), a.dumpSupportPackage(),
+		a.setSecret(),
 	)
+	group, old := a.contextCommands()
+	root.AddCommand(group)
+	root.AddCommand(old...)
+	root.AddCommand(explained()...)
+	acceptOld(root)
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
+		if cmd.Flags().Lookup("gateway") == nil {
+			return nil
+		}
+		tellUnused(cmd)
+		if strings.HasPrefix(cmd.Name(), "add") {
+			return nil // a new context takes nothing from the active one
+		}
+		return a.useContext(cmd)
+	}
 	return root
 }
 
@@ -167,6 +199,7 @@ type app struct {
 	deps     Deps
 	gateway  string
 	pipeline string
+	context  string
 	door     Door
 }
 

@@ -91,6 +91,7 @@ type line struct {
 	deps    cli.Deps
 	dialed  []string
 	closed  int
+	config  string // the user's folder for configuration
 }
 
 func newLine() *line {
@@ -108,8 +109,9 @@ func newLine() *line {
 			l.dialed = append(l.dialed, "here")
 			return hand(), nil
 		},
-		Run:    func(context.Context, cli.Run) error { return nil },
-		Getenv: func(string) string { return "" },
+		Run:       func(context.Context, cli.Run) error { return nil },
+		Getenv:    func(string) string { return "" },
+		ConfigDir: func() (string, error) { return l.config, nil },
 	}
 	return l
 }
@@ -124,6 +126,13 @@ func (l *line) do(t *testing.T, args ...string) (code int, stdout, stderr string
 		t.Errorf("%d gateways made, %d closed", len(l.dialed), l.closed)
 	}
 	return code, out.String(), errs.String()
+}
+
+// ask runs a command line that reads from standard input.
+func (l *line) ask(t *testing.T, stdin string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	l.deps.Stdin = strings.NewReader(stdin)
+	return l.do(t, args...)
 }
 
 // folder is a folder with files, as path and text in turn.

@@ -19,6 +19,7 @@ const callTimeout = 2 * time.Minute
 func (a *app) gatewayFlags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&a.gateway, "gateway", "", "address of the gateway (variable "+GatewayVariable+"; default "+DefaultGateway+")")
 	a.doorFlags(cmd.Flags())
+	cmd.Flags().StringVar(&a.context, "context", "", "saved context to use instead of the active one (variable "+ContextVariable+")")
 	cmd.Flags().StringVar(&a.pipeline, "pipeline", "", "name of the pipeline (default \"default\")")
 }
 

@@ -57,7 +57,7 @@ func (a *app) listJobs() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "list-jobs", Short: "List the deployed jobs", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := choice(output, "table", "json"); err != nil {
+			if err := choice(output, "table", "json", "yaml"); err != nil {
 				return err
 			}
 			var res *gatewayv1.ListJobsResponse
@@ -72,15 +72,15 @@ func (a *app) listJobs() *cobra.Command {
 			for _, job := range res.GetJobs() {
 				jobs = append(jobs, summary(job))
 			}
-			if output == "json" {
-				return printJSON(cmd.OutOrStdout(), jobs)
+			if output != "table" {
+				return printAs(cmd.OutOrStdout(), output, jobs)
 			}
 			printJobs(cmd.OutOrStdout(), jobs)
 			return nil
 		},
 	}
 	a.gatewayFlags(cmd)
-	cmd.Flags().StringVarP(&output, "output", "o", "table", "table or json")
+	cmd.Flags().StringVarP(&output, "output", "o", "table", "table, json or yaml")
 	logFlag(cmd, true)
 	return cmd
 }

@@ -21,27 +21,15 @@ func (a *app) getRejected() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "get-rejected", Short: "Show rejected records and why they were rejected", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := choice(output, "table", "json"); err != nil {
+			if err := choice(output, "table", "json", "yaml"); err != nil {
 				return err
 			}
 			if cmd.Flags().Changed("max-records") && (most < 1 || most > math.MaxUint32) {
 				return misused("--max-records %d: use a number of 1 or more", most)
 			}
-			var res *gatewayv1.ListRejectedResponse
-			err := a.call(cmd.Context(), func(ctx context.Context, gateway Gateway) (err error) {
-				res, err = gateway.Client.ListRejected(ctx, &gatewayv1.ListRejectedRequest{
-					Pipeline: a.pipeline, Job: job, MaxRecords: uint32(most), Oldest: oldest, DlqName: dlq,
-				})
-				return err
+			return a.showRejected(cmd, output, &gatewayv1.ListRejectedRequest{
+				Pipeline: a.pipeline, Job: job, MaxRecords: uint32(most), Oldest: oldest, DlqName: dlq,
 			})
-			if err != nil {
-				return err
-			}
-			if output == "json" {
-				return printRejectedJSON(cmd.OutOrStdout(), res.GetStreams())
-			}
-			printRejected(cmd.OutOrStdout(), res.GetStreams())
-			return nil
 		},
 	}
 	a.gatewayFlags(cmd)
@@ -50,9 +38,26 @@ func (a *app) getRejected() *cobra.Command {
 	cmd.Flags().UintVar(&most, "max-records", 0, "most records of each dead-letter queue (default all)")
 	cmd.Flags().StringVar(&dlq, "dlq-name", "", "one dead-letter queue (default all)")
 	cmd.Flags().StringVar(&job, "job", "", "records of one job (default all)")
-	cmd.Flags().StringVar(&output, "output", "table", "table or json")
+	cmd.Flags().StringVar(&output, "output", "table", "table, json or yaml")
 	logFlag(cmd, true)
 	return cmd
+}
+
+// showRejected prints the dead letters that a request names.
+func (a *app) showRejected(cmd *cobra.Command, output string, req *gatewayv1.ListRejectedRequest) error {
+	var res *gatewayv1.ListRejectedResponse
+	err := a.call(cmd.Context(), func(ctx context.Context, gateway Gateway) (err error) {
+		res, err = gateway.Client.ListRejected(ctx, req)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if output != "table" {
+		return printRejectedAs(cmd.OutOrStdout(), output, res.GetStreams())
+	}
+	printRejected(cmd.OutOrStdout(), res.GetStreams())
+	return nil
 }
 
 // field is a member of a dead letter, named as it is stored (spec 9.4).
@@ -122,7 +127,7 @@ func printRejected(w io.Writer, streams []*capturev1.DeadLetterStream) {
 	}
 }
 
-func printRejectedJSON(w io.Writer, streams []*capturev1.DeadLetterStream) error {
+func printRejectedAs(w io.Writer, output string, streams []*capturev1.DeadLetterStream) error {
 	type stream struct {
 		Name    string           `json:"name"`
 		Length  uint64           `json:"length"`
@@ -140,5 +145,5 @@ func printRejectedJSON(w io.Writer, streams []*capturev1.DeadLetterStream) error
 		}
 		out = append(out, one)
 	}
-	return printJSON(w, out)
+	return printAs(w, output, out)
 }

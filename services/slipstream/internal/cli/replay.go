@@ -24,7 +24,7 @@ func (a *app) replay() *cobra.Command {
 			"With --as-recorded the value that was rejected is written, but only where nothing newer was written since. This needs\n" +
 			"a row index, and is refused for outputs without one.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := choice(output, "table", "json"); err != nil {
+			if err := choice(output, "table", "json", "yaml"); err != nil {
 				return err
 			}
 			if cmd.Flags().Changed("max-records") && (most < 1 || most > math.MaxUint32) {
@@ -49,7 +49,7 @@ func (a *app) replay() *cobra.Command {
 	cmd.Flags().StringSliceVar(&ids, "id", nil, "one record, by its __dlq_stream_entry_id; may be repeated")
 	cmd.Flags().UintVar(&most, "max-records", 0, "most records of each dead-letter queue, oldest first (default all)")
 	cmd.Flags().BoolVar(&recorded, "as-recorded", false, "write the rejected value instead of the key's current one")
-	cmd.Flags().StringVarP(&output, "output", "o", "table", "table or json")
+	cmd.Flags().StringVarP(&output, "output", "o", "table", "table, json or yaml")
 	logFlag(cmd, true)
 	return cmd
 }
@@ -76,8 +76,8 @@ func reportReplay(w io.Writer, output string, streams []*capturev1.ReplayedStrea
 		}
 		out = append(out, one)
 	}
-	if output == "json" {
-		if err := printJSON(w, out); err != nil {
+	if output != "table" {
+		if err := printAs(w, output, out); err != nil {
 			return err
 		}
 	} else {

@@ -20,12 +20,17 @@ func (a *app) status() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "status", Short: "Show the state of the pipeline: connections, streams, lanes, gaps", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := choice(output, "table", "json"); err != nil {
+			if err := choice(output, "table", "json", "yaml"); err != nil {
 				return err
 			}
 			show := printStatus
-			if output == "json" {
-				show = printStatusJSON
+			if output != "table" {
+				show = func(w io.Writer, address string, res *gatewayv1.StatusResponse) error {
+					if live && output == "yaml" {
+						fmt.Fprintln(w, "---")
+					}
+					return printStatusAs(w, output, address, res)
+				}
 			}
 			address, _ := a.address()
 			if live {
@@ -43,7 +48,7 @@ func (a *app) status() *cobra.Command {
 		},
 	}
 	a.gatewayFlags(cmd)
-	cmd.Flags().StringVarP(&output, "output", "o", "table", "table or json")
+	cmd.Flags().StringVarP(&output, "output", "o", "table", "table, json or yaml")
 	cmd.Flags().BoolVarP(&live, "live", "l", false, "show it again every second until interrupted")
 	logFlag(cmd, false)
 	return cmd

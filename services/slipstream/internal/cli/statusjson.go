@@ -130,7 +130,7 @@ type serviceJSON struct {
 	Status  string `json:"status"`
 }
 
-func printStatusJSON(w io.Writer, address string, res *gatewayv1.StatusResponse) error {
+func printStatusAs(w io.Writer, output, address string, res *gatewayv1.StatusResponse) error {
 	st, r := res.GetStatus(), res.GetStatus().GetRecorder()
 	out := statusJSON{
 		Pipeline: pipelineJSON{
@@ -176,7 +176,7 @@ func printStatusJSON(w io.Writer, address string, res *gatewayv1.StatusResponse)
 	for _, s := range res.GetServices() {
 		out.Services = append(out.Services, serviceJSON{Name: s.GetName(), Address: s.GetAddress(), Status: s.GetStatus()})
 	}
-	return printJSON(w, out)
+	return printAs(w, output, out)
 }
 
 func stream(j *capturev1.JobStatus) streamJSON {

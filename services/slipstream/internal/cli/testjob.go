@@ -34,7 +34,7 @@ func (a *app) test() *cobra.Command {
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := choice(output, "table", "json"); err != nil {
+			if err := choice(output, "table", "json", "yaml"); err != nil {
 				return err
 			}
 			if most < 1 || most > mostTested {
@@ -76,7 +76,7 @@ func (a *app) test() *cobra.Command {
 	cmd.Flags().UintVar(&most, "n", 20, "most live keys")
 	cmd.Flags().BoolVar(&diff, "diff", false, "show the rows before and after; the transaction is rolled back")
 	cmd.Flags().BoolVar(&offline, "offline", false, "transform only; connect to no target")
-	cmd.Flags().StringVarP(&output, "output", "o", "table", "table or json")
+	cmd.Flags().StringVarP(&output, "output", "o", "table", "table, json or yaml")
 	logFlag(cmd, true)
 	return cmd
 }
@@ -96,8 +96,8 @@ func (a *app) testJob(ctx context.Context, dir string, req *gatewayv1.TestJobReq
 }
 
 func reportTest(w io.Writer, dir, output string, res *gatewayv1.TestJobResponse) error {
-	if output == "json" {
-		if err := printJSON(w, testJSON(res)); err != nil {
+	if output != "table" {
+		if err := printAs(w, output, testJSON(res)); err != nil {
 			return err
 		}
 	} else {

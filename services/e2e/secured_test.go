@@ -2,7 +2,10 @@ package e2e_test
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -159,9 +162,55 @@ func TestEveryPortRefuses(t *testing.T) {
 	c := client(t, server.Addr)
 	must(t, c.HSet(t.Context(), "pump:1", "site", "north").Err())
 	rowsAre(t, tg, "SELECT id, site FROM pump", "1|north")
+	webRefuses(t, p.http, ours.File, readerToken, operatorToken)
 	// Every process renews its certificate and its authority's file is read again: the line goes on, with connections made anew.
 	ours.Issue("line.example.org")
 	p.kill("transformer")
 	must(t, c.HSet(t.Context(), "pump:2", "site", "south").Err())
 	rowsAre(t, tg, "SELECT id, site FROM pump ORDER BY id", "1|north", "2|south")
+}
+
+// webRefuses: the API over HTTP lets in whom the gateway lets in, over TLS alone.
+func webRefuses(t *testing.T, address, authorities, reader, operator string) {
+	t.Helper()
+	text, err := os.ReadFile(authorities)
+	must(t, err)
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(text)
+	web := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}}}
+	defer web.CloseIdleConnections()
+	for _, c := range []struct {
+		method, path, token string
+		want                int
+	}{
+		{http.MethodGet, "/v1/pipelines/default/status", "", http.StatusUnauthorized},
+		{http.MethodGet, "/v1/pipelines/default/status", "wrong-0123456789abcdef", http.StatusUnauthorized},
+		{http.MethodGet, "/v1/pipelines/default/status", reader, http.StatusOK},
+		{http.MethodPost, "/v1/pipelines/default/stop", "", http.StatusUnauthorized},
+		{http.MethodPost, "/v1/pipelines/default/stop", reader, http.StatusForbidden},
+		{http.MethodPost, "/v1/pipelines/default/stop", operator, http.StatusOK},
+		{http.MethodPost, "/v1/pipelines/default/start", operator, http.StatusOK},
+	} {
+		r, err := http.NewRequestWithContext(t.Context(), c.method, "https://"+address+c.path, strings.NewReader("{}"))
+		must(t, err)
+		r.Header.Set("Content-Type", "application/json")
+		if c.token != "" {
+			r.Header.Set("Authorization", "Bearer "+c.token)
+		}
+		answer, err := web.Do(r)
+		must(t, err)
+		must(t, answer.Body.Close())
+		if answer.StatusCode != c.want {
+			t.Errorf("%s %s with %q: %s, want %d", c.method, c.path, c.token, answer.Status, c.want)
+		}
+	}
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+"/v1/pipelines/default/status", nil)
+	must(t, err)
+	r.Header.Set("Authorization", "Bearer "+operator)
+	if answer, err := web.Do(r); err == nil {
+		must(t, answer.Body.Close())
+		if answer.StatusCode != http.StatusBadRequest {
+			t.Errorf("in the clear: %s", answer.Status)
+		}
+	}
 }

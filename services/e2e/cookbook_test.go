@@ -2,6 +2,8 @@ package e2e_test
 
 import (
 	"context"
+	"io"
+	"net/http"
 	"os"
 	"regexp"
 	"strings"
@@ -24,6 +26,9 @@ import (
 // command is a line of docs/operating.md: grpcurl -plaintext [-d 'JSON'] ADDRESS SYMBOL.
 var command = regexp.MustCompile(`(?m)^grpcurl -plaintext (?:-d '([^']*)' )?127\.0\.0\.1:7400 (\S+)(?: (\S+))?$`)
 
+// request is a line of docs/operating.md: curl with a GET, or a POST of JSON.
+var request = regexp.MustCompile(`(?m)^curl -sN? (?:-H 'Content-Type: application/json' -d '([^']*)' )?'?http://127\.0\.0\.1:7480([^'\s]*)'?( -o \S+)?$`)
+
 // TestCookbook runs every grpcurl command of docs/operating.md on a running pipeline as grpcurl does: descriptors come
 // from the server's reflection, messages are dynamic.
 func TestCookbook(t *testing.T) {
@@ -39,6 +44,13 @@ func TestCookbook(t *testing.T) {
 	p := startProcesses(t, server.Addr)
 	deploy(t, p, map[string]string{"config.yaml": config(server.Addr, tg, ""), "jobs/emp.yaml": quickstart})
 	running(t, p)
+	curls := request.FindAllStringSubmatch(string(text), -1)
+	if n := strings.Count(string(text), "\ncurl "); len(curls) != n || n < 8 {
+		t.Fatalf("%d requests understood, %d in the text", len(curls), n)
+	}
+	for _, m := range curls {
+		t.Run("curl "+m[2], func(t *testing.T) { curl(t, p, m[1], m[2]) })
+	}
 	r := &reflected{conn: p.conn("gateway")}
 	for _, m := range commands {
 		data, symbol, argument := m[1], m[2], m[3]
@@ -57,6 +69,30 @@ func TestCookbook(t *testing.T) {
 				t.Error("no answer")
 			}
 		})
+	}
+}
+
+// curl makes a request and wants an answer, the first line of a stream.
+func curl(t *testing.T, p *processes, body, path string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	method := http.MethodGet
+	if body != "" {
+		method = http.MethodPost
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://"+p.http+path, strings.NewReader(body))
+	must(t, err)
+	if body != "" {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	res, err := http.DefaultClient.Do(req)
+	must(t, err)
+	defer http.DefaultClient.CloseIdleConnections()
+	defer func() { _ = res.Body.Close() }()
+	first := make([]byte, 1)
+	if _, err := io.ReadFull(res.Body, first); err != nil || res.StatusCode != http.StatusOK {
+		t.Errorf("%s, %v", res.Status, err)
 	}
 }
 

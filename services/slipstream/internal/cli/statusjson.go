@@ -128,6 +128,7 @@ type serviceJSON struct {
 	Name    string `json:"name"`
 	Address string `json:"address"`
 	Status  string `json:"status"`
+	Version string `json:"version"`
 }
 
 func printStatusAs(w io.Writer, output, address string, res *gatewayv1.StatusResponse) error {
@@ -174,7 +175,7 @@ func printStatusAs(w io.Writer, output, address string, res *gatewayv1.StatusRes
 		})
 	}
 	for _, s := range res.GetServices() {
-		out.Services = append(out.Services, serviceJSON{Name: s.GetName(), Address: s.GetAddress(), Status: s.GetStatus()})
+		out.Services = append(out.Services, serviceJSON{Name: s.GetName(), Address: s.GetAddress(), Status: s.GetStatus(), Version: s.GetVersion()})
 	}
 	return printAs(w, output, out)
 }

@@ -21,9 +21,9 @@ func printStatus(w io.Writer, address string, res *gatewayv1.StatusResponse) err
 	connectionTable(w, res)
 	rows := [][]string{}
 	for _, s := range res.GetServices() {
-		rows = append(rows, []string{s.GetName(), s.GetAddress(), s.GetStatus()})
+		rows = append(rows, []string{s.GetName(), s.GetAddress(), s.GetVersion(), s.GetStatus()})
 	}
-	table(w, "Services", []string{"Name", "Address", "Status"}, rows)
+	table(w, "Services", []string{"Name", "Address", "Version", "Status"}, rows)
 	streamTable(w, st)
 	laneTable(w, st)
 	gapTable(w, st)

@@ -167,7 +167,8 @@ func (s *server) quiet() string {
 func (s *server) sourceTrials() map[int][]trial {
 	home := s.config.Database
 	out := map[int][]trial{home: {
-		try("INFO"), {args: []string{"COMMAND", "INFO", "GET"}, lacks: "documents are not found"},
+		try("INFO"),
+		{args: []string{"COMMAND", "INFO", "GET"}, lacks: "documents are not found"},
 		{args: []string{"CONFIG", "GET", notify}, lacks: "nobody sees when events are turned off"},
 	}}
 	if s.recorded {

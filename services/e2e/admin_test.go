@@ -253,7 +253,7 @@ func watch(t *testing.T, l *processes, path string) (next func() string, leave f
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+l.http+path, nil)
 	must(t, err)
-	res, err := http.DefaultClient.Do(req)
+	res, err := http.DefaultClient.Do(req) //nolint:bodyclose // leave closes it
 	must(t, err)
 	lines := bufio.NewScanner(res.Body)
 	lines.Buffer(nil, 4<<20)

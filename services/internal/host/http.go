@@ -46,7 +46,7 @@ func (p *Process) serveHTTP(
 	go func() {
 		defer close(h.done)
 		if err := h.server.Serve(wrap(lis)); !errors.Is(err, http.ErrServerClosed) {
-			p.Log.ErrorContext(ctx, "serving "+what, "error", err)
+			p.Log.ErrorContext(ctx, "serving HTTP", "what", what, "error", err)
 		}
 	}()
 	return h, nil

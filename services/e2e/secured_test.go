@@ -25,6 +25,7 @@ import (
 	applierv1 "slipstream/proto/slipstream/applier/v1"
 	capturev1 "slipstream/proto/slipstream/capture/v1"
 	gatewayv1 "slipstream/proto/slipstream/gateway/v1"
+	processv1 "slipstream/proto/slipstream/process/v1"
 	transformerv1 "slipstream/proto/slipstream/transformer/v1"
 	"slipstream/services/internal/host"
 	"slipstream/services/internal/host/authority"
@@ -43,7 +44,7 @@ var contracts = map[string]protoreflect.FileDescriptor{
 
 // methods are the methods of a process, reflection among them.
 func methods(name string) []string {
-	all := []string{reflectionv1.ServerReflection_ServerReflectionInfo_FullMethodName}
+	all := []string{reflectionv1.ServerReflection_ServerReflectionInfo_FullMethodName, processv1.ProcessService_Describe_FullMethodName}
 	services := contracts[name].Services()
 	for i := range services.Len() {
 		for m := range services.Get(i).Methods().Len() {

@@ -116,7 +116,11 @@ func Run(ctx context.Context, spec Spec, args []string, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "%s: %v\n", binary(spec.Name), err)
 		return 2
 	}
-	if err := serve(ctx, spec, o, stderr); err != nil {
+	work := func() error { return serve(ctx, spec, o, stderr) }
+	if o.healthy {
+		work = func() error { return healthy(ctx, o) }
+	}
+	if err := work(); err != nil {
 		fmt.Fprintf(stderr, "%s: %v\n", binary(spec.Name), err)
 		return 1
 	}

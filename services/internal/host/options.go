@@ -19,6 +19,7 @@ type options struct {
 	logLevel, logFormat string
 	grace               time.Duration
 	identity            Identity
+	healthy             bool
 }
 
 // parse reads flags, then the environment for flags that were not given.
@@ -36,6 +37,7 @@ func parse(spec Spec, args []string, stderr io.Writer) (*options, error) {
 	f.StringVar(&o.logFormat, "log-format", "text", "text or json")
 	f.DurationVar(&o.grace, "grace", cmp.Or(spec.Grace, 20*time.Second), "how long an orderly end may take")
 	o.identity.Flags(f)
+	f.BoolVar(&o.healthy, "healthy", false, "ask the process that runs with these flags whether it serves, and exit with 0 or 1")
 	version := f.Bool("version", false, "print the version and exit")
 	f.Usage = func() {
 		fmt.Fprintf(stderr, "%s: %s\n\nFlags (each is also an environment variable, for example %s):\n%s",

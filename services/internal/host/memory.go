@@ -16,6 +16,9 @@ var redial = backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, 
 // memoryBuffer is how many bytes a connection in memory holds in each direction.
 const memoryBuffer = 4 << 20
 
+// memoryNetwork is the network that a Memory's addresses name.
+const memoryNetwork = "bufconn"
+
 // MemoryTarget is the target of clients of a Memory.
 const MemoryTarget = "passthrough:///memory"
 

@@ -138,7 +138,7 @@ type networkOnly struct {
 
 // ServerHandshake implements credentials.TransportCredentials.
 func (n networkOnly) ServerHandshake(c net.Conn) (net.Conn, credentials.AuthInfo, error) {
-	if InMemory(c.RemoteAddr()) {
+	if c.RemoteAddr().Network() == memoryNetwork {
 		return insecure.NewCredentials().ServerHandshake(c)
 	}
 	return n.TransportCredentials.ServerHandshake(c)
@@ -148,6 +148,3 @@ func (n networkOnly) ServerHandshake(c net.Conn) (net.Conn, credentials.AuthInfo
 func (n networkOnly) Clone() credentials.TransportCredentials {
 	return networkOnly{n.TransportCredentials.Clone()}
 }
-
-// InMemory says that an address is that of a Memory.
-func InMemory(a net.Addr) bool { return a != nil && a.Network() == "bufconn" }

@@ -170,6 +170,55 @@ func TestRenewal(t *testing.T) {
 	}
 }
 
+// TestAuthorityTakenAway: who was let in before is not let in again by a session of TLS that began while its authority counted.
+func TestAuthorityTakenAway(t *testing.T) {
+	ours, others := authority.New(t), authority.New(t)
+	i := host.Identity{CA: filepath.Join(t.TempDir(), "ca.pem")}
+	i.Cert, i.Key = ours.Issue("gateway")
+	trust := func(a *authority.Authority) {
+		t.Helper()
+		text, err := os.ReadFile(a.File)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(i.CA, append(text, '\n'), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	trust(others)
+	address := secured(t, i)
+	cert, key := others.Issue("capture")
+	pair, err := tls.LoadX509KeyPair(cert, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(ours.File)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(text)
+	d := tls.Dialer{Config: &tls.Config{
+		RootCAs: pool, Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2"},
+		ClientSessionCache: tls.NewLRUClientSessionCache(4),
+	}}
+	greeted := func() error { // the server says something, after which it has sent its tickets and judged the certificate
+		conn, err := d.DialContext(t.Context(), "tcp", address)
+		if err != nil {
+			return err
+		}
+		_, err = conn.Read(make([]byte, 9))
+		return errors.Join(err, conn.Close())
+	}
+	if err := greeted(); err != nil {
+		t.Fatal(err)
+	}
+	trust(ours)
+	if err := greeted(); err == nil {
+		t.Error("a session was taken up whose authority was taken away")
+	}
+}
+
 // TestIdentityFlags: what does not go together is said before anything is served.
 func TestIdentityFlags(t *testing.T) {
 	a := authority.New(t)

@@ -28,8 +28,8 @@ type isolation struct {
 }
 
 // writeIsolated writes the steps of a batch under savepoints, halving those that fail. Rows whose fault is REFERENCE are
-// tried again in event order after all others, until no more of them pass; then unique values are swapped. If every row was written, the transaction may
-// go on to commit.
+// tried again in event order after all others, until no more of them pass; then unique values are swapped. If every row
+// was written, the transaction may go on to commit.
 func (l *lane) writeIsolated(ctx context.Context, txn applier.Txn, a *attempt) error {
 	iso := &isolation{txn: txn, out: a.refused}
 	for _, s := range a.steps {

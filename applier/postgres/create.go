@@ -144,7 +144,7 @@ func (t *target) prepare(ctx context.Context, conn *pgxpool.Conn, w *pipelinev1.
 	switch {
 	case err == nil:
 		return text, nil
-	case hasState(err, stateDuplicateTable, stateUniqueViolation):
+	case madeMeanwhile(err):
 		return "", nil // somebody else was as quick
 	}
 	f := failed("creating table "+written(w), err)

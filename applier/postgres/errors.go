@@ -15,6 +15,7 @@ import (
 const (
 	stateDivisionByZero    = "22012"
 	stateDuplicateTable    = "42P07"
+	stateDuplicateObject   = "42710"
 	stateUniqueViolation   = "23505"
 	stateNoPrivilege       = "42501"
 	stateNoTable           = "42P01"
@@ -27,6 +28,12 @@ const (
 	stateNoColumn          = "42703"
 	stateTooManyConnection = "53300"
 )
+
+// madeMeanwhile says that a CREATE TABLE found the table there, made by another session at the same moment: IF NOT EXISTS looks
+// first, and then the server stumbles over the table, its row in the catalogue, or the type of its rows.
+func madeMeanwhile(err error) bool {
+	return hasState(err, stateDuplicateTable, stateUniqueViolation, stateDuplicateObject)
+}
 
 // byState classes whole SQLSTATEs, byClass their first two characters (design D9). What neither names is not a fault of
 // the record: it waits.

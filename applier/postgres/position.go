@@ -172,7 +172,7 @@ func (t *target) createPositions(ctx context.Context, pg *pgconn.PgConn) error {
 	t.creating.Lock()
 	defer t.creating.Unlock()
 	_, err := exchange(ctx, pg, func(send func(statement) error) error { return send(statement{sql: t.position.create}) })
-	if err == nil || hasState(err, stateDuplicateTable, stateUniqueViolation) {
+	if err == nil || madeMeanwhile(err) {
 		return nil
 	}
 	f := failed("creating the position table "+t.position.quoted, err)

@@ -132,7 +132,7 @@ func (s *session) OpenIndex(ctx context.Context) error {
 		}
 		return nil
 	})
-	if err == nil || hasState(err, stateDuplicateTable, stateUniqueViolation) {
+	if err == nil || madeMeanwhile(err) {
 		return nil
 	}
 	f := failed("creating the row index "+t.rows.quoted, err)

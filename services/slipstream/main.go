@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"os"
 	"os/signal"
@@ -48,6 +49,7 @@ func run() int {
 			f.StringVar(&o.HTTP, "http", gateway.DefaultHTTP, "address of the API over HTTP with JSON; \"off\" for none")
 			f.StringVar(&o.Appliers, "appliers", "", "appliers elsewhere: type=host:port, comma separated")
 			o.Identity.Flags(f)
+			host.MetricsTLS(f, &o.MetricsTLS)
 			f.StringVar(&o.Access, "access", "", "file of those who may call the gateway, with their roles; everybody may when empty")
 			f.DurationVar(&o.Grace, "grace", 0, "how long an orderly end may take (default 20s)")
 			f.StringVar(&level, "log-level", "info", "debug, info, warn or error")
@@ -57,7 +59,7 @@ func run() int {
 			if err := host.FromEnvironment(flags); err != nil {
 				return err
 			}
-			if err := o.Identity.Check(true); err != nil {
+			if err := errors.Join(o.Identity.Check(true), o.Identity.CheckMetricsTLS(o.MetricsTLS)); err != nil {
 				return err
 			}
 			o.Dir, o.Files, o.Log = r.Dir, r.Files, host.Logger(r.Stderr, level, format)

@@ -37,6 +37,8 @@ type Options struct {
 	Listen string
 	// Metrics is the address of /metrics; "off" for none.
 	Metrics string
+	// MetricsTLS serves them over TLS, with the certificate of Identity.
+	MetricsTLS bool
 	// HTTP is the address of the API over HTTP with JSON; empty or "off" for none.
 	HTTP string
 	// Appliers are further appliers, as --appliers of the transformer; one named there replaces a linked one.
@@ -93,7 +95,7 @@ func Serve(ctx context.Context, o Options, rdb *redis.Client) (err error) {
 		return errors.Join(err, lis.Close())
 	}
 	defer func() { err = errors.Join(err, l.close()) }()
-	metrics, err := host.ServeMetrics(ctx, o.Metrics, p)
+	metrics, err := host.ServeMetrics(ctx, o.Metrics, o.MetricsTLS, p)
 	if err != nil {
 		return errors.Join(err, lis.Close())
 	}

@@ -147,7 +147,7 @@ func serve(ctx context.Context, spec Spec, o *options, stderr io.Writer) (err er
 	if err != nil {
 		return fmt.Errorf("listening: %w; choose another address with --listen", err)
 	}
-	metrics, err := ServeMetrics(ctx, o.metrics, p)
+	metrics, err := ServeMetrics(ctx, o.metrics, o.metricsTLS, p)
 	if err != nil {
 		return errors.Join(err, lis.Close())
 	}

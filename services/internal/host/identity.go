@@ -132,7 +132,14 @@ func (p *papers) stamps() string {
 
 // server is the configuration of a listener. optional tells, at each handshake, whether a caller may do without a
 // certificate, since it shows who it is in another way.
-func (p *papers) server(optional func() bool) *tls.Config {
+func (p *papers) server(optional func() bool) *tls.Config { return p.listening(optional, p.admits) }
+
+// scraped is the configuration of a listener that takes every certificate that the authorities signed, whatever its name.
+func (p *papers) scraped() *tls.Config {
+	return p.listening(func() bool { return false }, nil)
+}
+
+func (p *papers) listening(optional func() bool, admits func(tls.ConnectionState) error) *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12,
 		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
@@ -142,7 +149,7 @@ func (p *papers) server(optional func() bool) *tls.Config {
 			}
 			c := &tls.Config{
 				MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{*cert}, ClientCAs: authorities,
-				NextProtos: []string{"h2", "http/1.1"}, VerifyConnection: p.admits,
+				NextProtos: []string{"h2", "http/1.1"}, VerifyConnection: admits,
 			}
 			switch {
 			case authorities == nil:

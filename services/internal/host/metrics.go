@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -10,11 +11,33 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/spf13/pflag"
 )
 
-// ServeMetrics serves the metrics of p and its parts on address, in Prometheus' formats; "off" or an empty address serves nothing.
-func ServeMetrics(ctx context.Context, address string, p *Process) (*HTTPServer, error) {
-	return p.ServeHTTP(ctx, "metrics", address, metricsServer(p.registry, "GET /metrics"))
+// ServeMetrics serves the metrics of p and its parts on address, in Prometheus' formats; "off" or an empty address serves
+// nothing. secure serves them over TLS: where the process has authorities, whoever scrapes must show a certificate that one
+// of them signed. Its name need not be among the peers, so that who scrapes may call nothing.
+func ServeMetrics(ctx context.Context, address string, secure bool, p *Process) (*HTTPServer, error) {
+	server := metricsServer(p.registry, "GET /metrics")
+	if !secure {
+		return p.ServeHTTP(ctx, "metrics", address, server)
+	}
+	return p.serveHTTP(ctx, "metrics", address, server, func(lis net.Listener) net.Listener {
+		return tls.NewListener(lis, p.papers.scraped())
+	})
+}
+
+// MetricsTLS adds the flag that says whether metrics are served over TLS.
+func MetricsTLS(f *pflag.FlagSet, secure *bool) {
+	f.BoolVar(secure, "metrics-tls", false, "serve /metrics over TLS; with --tls-ca, who scrapes must show a certificate")
+}
+
+// CheckMetricsTLS says what an identity lacks for serving metrics over TLS.
+func (i *Identity) CheckMetricsTLS(secure bool) error {
+	if secure && i.Cert == "" {
+		return errors.New("--metrics-tls needs --tls-cert and --tls-key: the certificate to show")
+	}
+	return nil
 }
 
 func metricsServer(metrics prometheus.Gatherer, patterns ...string) *http.Server {

@@ -19,7 +19,7 @@ type options struct {
 	logLevel, logFormat string
 	grace               time.Duration
 	identity            Identity
-	healthy             bool
+	healthy, metricsTLS bool
 }
 
 // parse reads flags, then the environment for flags that were not given.
@@ -37,6 +37,7 @@ func parse(spec Spec, args []string, stderr io.Writer) (*options, error) {
 	f.StringVar(&o.logFormat, "log-format", "text", "text or json")
 	f.DurationVar(&o.grace, "grace", cmp.Or(spec.Grace, 20*time.Second), "how long an orderly end may take")
 	o.identity.Flags(f)
+	MetricsTLS(f, &o.metricsTLS)
 	f.BoolVar(&o.healthy, "healthy", false, "ask the process that runs with these flags whether it serves, and exit with 0 or 1")
 	version := f.Bool("version", false, "print the version and exit")
 	f.Usage = func() {
@@ -70,7 +71,7 @@ func check(o *options) error {
 	if o.grace <= 0 {
 		errs = append(errs, fmt.Errorf("--grace %v: must be more than nothing", o.grace))
 	}
-	errs = append(errs, o.identity.Check(true))
+	errs = append(errs, o.identity.Check(true), o.identity.CheckMetricsTLS(o.metricsTLS))
 	return errors.Join(errs...)
 }
 

@@ -22,7 +22,7 @@ type wait struct {
 // next counts a failed attempt, says why, and pauses. It fails when the lane ends meanwhile.
 func (w *wait) next(ctx context.Context, err error) error {
 	w.count(err)
-	f := fault.Proto(err)
+	f := w.lane.quiet(err).Proto()
 	f.Stage = "applier-" + w.lane.engine.dialect.Name()
 	if !w.said {
 		w.said = true

@@ -5,6 +5,11 @@
 // yet settled is not stored again, whatever crashed in between (design D9); the stream never holds more than its cap, and
 // what the cap pushed out is counted (G1).
 //
+// What a letter keeps of the data of its record is the pipeline's choice (dlq_payload): all, none, or all of it sealed. The
+// payload is the record, the record after the transformations, and the reason, which may quote values; key, class, code,
+// block and column stand in clear. A sealed payload is bound to its stream and to all that stands in clear beside it, so that
+// it opens nowhere else. Without its key nothing is stored, and the lane waits: never is it stored in clear instead.
+//
 // The names already stored are remembered in a sorted set a lane beside the stream; Forget drops them when their batch is
 // settled. Counters are in the job's keyspace.Counts hash, under the Field constants.
 package deadletter
@@ -20,7 +25,9 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	flowv1 "slipstream/proto/slipstream/flow/v1"
+	pipelinev1 "slipstream/proto/slipstream/pipeline/v1"
 
+	"slipstream/proto/flow"
 	"slipstream/proto/keyspace"
 )
 
@@ -68,22 +75,33 @@ type Queue struct {
 	now    func() time.Time
 
 	stream, names, counts string
-	job                   string
+	job, lane             string
 	limit                 int
+	payload               pipelinev1.DeadLetterPayload
+	keys                  Keys
 }
 
-// NewQueue returns the queue of a lane. limit is the cap of the job's stream; 0 means 1000. now is the clock.
-func NewQueue(client redis.UniversalClient, lane *flowv1.Lane, limit int, now func() time.Time) *Queue {
+// NewQueue returns the queue of a lane. settings say the cap of the job's stream, 0 meaning 1000, and what becomes of
+// payloads. now is the clock.
+func NewQueue(client redis.UniversalClient, lane *flowv1.Lane, settings *pipelinev1.Settings, now func() time.Time) *Queue {
+	limit := int(settings.GetDlqMaxMessages())
 	if limit <= 0 {
 		limit = defaultCap
 	}
 	counts := keyspace.Counts(lane.GetPipeline(), lane.GetJob())
 	return &Queue{
-		client: client, now: now, limit: limit, job: lane.GetJob(), counts: counts,
+		client: client, now: now, limit: limit, job: lane.GetJob(), lane: flow.Name(lane), counts: counts,
+		payload: settings.GetDlqPayload(), keys: KeysOf(settings),
 		stream: keyspace.DeadLetters(lane.GetPipeline(), lane.GetJob()),
 		names: fmt.Sprintf("%s:rejects:%s:%d:%d:%s", counts, lane.GetConnection(), lane.GetLayout(), lane.GetPartition(),
 			lane.GetShard()),
 	}
+}
+
+// Ready says why no dead letter could be stored as it is to be: a key that is missing.
+func (q *Queue) Ready() error {
+	_, err := q.put(&flowv1.Reject{Reason: "none"}, "")
+	return err
 }
 
 // Store stores the rejects that are not stored yet and says how many those were.
@@ -105,7 +123,10 @@ func (q *Queue) store(ctx context.Context, rejects []*flowv1.Reject) (int, error
 	now := strconv.FormatInt(q.now().UnixMilli(), 10)
 	args := []any{q.limit, rememberds, now}
 	for _, r := range rejects {
-		fields := encode(r, q.job, now)
+		fields, err := q.put(r, now)
+		if err != nil {
+			return 0, err
+		}
 		args = append(args, name(r), len(fields))
 		args = append(args, fields...)
 	}

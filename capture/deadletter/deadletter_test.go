@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	flowv1 "slipstream/proto/slipstream/flow/v1"
+	pipelinev1 "slipstream/proto/slipstream/pipeline/v1"
 
 	"slipstream/capture/deadletter"
 	"slipstream/deploy/dev/devserver"
@@ -20,6 +21,8 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var noon = time.UnixMilli(1_767_225_600_000)
+
+func noonClock() time.Time { return noon }
 
 func connect(t *testing.T) *redis.Client {
 	t.Helper()
@@ -33,7 +36,7 @@ func lane(t *testing.T) *flowv1.Lane {
 }
 
 func queue(c *redis.Client, l *flowv1.Lane, limit int) *deadletter.Queue {
-	return deadletter.NewQueue(c, l, limit, func() time.Time { return noon })
+	return deadletter.NewQueue(c, l, &pipelinev1.Settings{DlqMaxMessages: uint32(limit)}, noonClock)
 }
 
 func reject(id string, output int32) *flowv1.Reject {
@@ -50,7 +53,7 @@ func TestStoreKeepsEveryField(t *testing.T) {
 	if n, err := queue(c, l, 10).Store(t.Context(), want); err != nil || n != 3 {
 		t.Fatalf("Store = %d, %v; want 3", n, err)
 	}
-	s, err := deadletter.Stream(t.Context(), c, keyspace.DeadLetters(l.Pipeline, l.Job), 0, true)
+	s, err := deadletter.Stream(t.Context(), c, keyspace.DeadLetters(l.Pipeline, l.Job), 0, true, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +113,7 @@ func TestCapIsExactAndCounted(t *testing.T) {
 	if n, err := q.Store(t.Context(), many); err != nil || n != 300 {
 		t.Fatalf("Store = %d, %v; want 300", n, err)
 	}
-	s, err := deadletter.Stream(t.Context(), c, keyspace.DeadLetters(l.Pipeline, l.Job), 2, false)
+	s, err := deadletter.Stream(t.Context(), c, keyspace.DeadLetters(l.Pipeline, l.Job), 2, false, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +156,7 @@ func TestListing(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			s, err := deadletter.Stream(t.Context(), c, stream, tt.limit, tt.oldest)
+			s, err := deadletter.Stream(t.Context(), c, stream, tt.limit, tt.oldest, nil)
 			if err != nil {
 				t.Fatal(err)
 			}

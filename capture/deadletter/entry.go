@@ -26,11 +26,21 @@ const (
 	fieldColumn      = "column"
 	fieldAttempts    = "attempts"
 	fieldSourceID    = "source_id"
+
+	// Where dlq_payload is not keep.
+	fieldPayload    = "payload"     // omit or encrypt
+	fieldWithheld   = "withheld"    // fields that are left out or sealed, separated by blanks
+	fieldLane       = "lane"        // of sealed ones: a letter is bound to it
+	fieldPayloadKey = "payload_key" // id of the key
+	fieldSealed     = "sealed"      // version, nonce, ciphertext
 )
+
+// Record is the name of the field that holds the record, as it stands among those withheld.
+const Record = fieldRecord
 
 // encode is the entry of a reject: field, value, …; fields that are empty are left out.
 func encode(r *flowv1.Reject, job, now string) []any {
-	fields := make([]any, 0, 34)
+	fields := make([]any, 0, 44)
 	put := func(field, value string) {
 		if value != "" {
 			fields = append(fields, field, value)

@@ -8,6 +8,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	capturev1 "slipstream/proto/slipstream/capture/v1"
+	pipelinev1 "slipstream/proto/slipstream/pipeline/v1"
 
 	"slipstream/proto/keyspace"
 )
@@ -16,8 +17,10 @@ import (
 const listPage = 1000
 
 // Stream reads a dead-letter stream: at most limit entries (0: all), newest first unless oldest is set. A stream that
-// does not exist is an empty one.
-func Stream(ctx context.Context, client redis.UniversalClient, stream string, limit int, oldest bool) (*capturev1.DeadLetterStream, error) {
+// does not exist is an empty one. Sealed letters are opened with open; nil leaves them sealed.
+func Stream(
+	ctx context.Context, client redis.UniversalClient, stream string, limit int, oldest bool, open *Opener,
+) (*capturev1.DeadLetterStream, error) {
 	length, err := client.XLen(ctx, stream).Result()
 	if err != nil {
 		return nil, fmt.Errorf("counting dead letters in %q: %w", stream, err)
@@ -34,7 +37,7 @@ func Stream(ctx context.Context, client redis.UniversalClient, stream string, li
 			return nil, fmt.Errorf("reading dead letters in %q: %w", stream, err)
 		}
 		for _, e := range entries {
-			out.Entries = append(out.Entries, letter(e))
+			out.Entries = append(out.Entries, letter(stream, e, open))
 		}
 		if int64(len(entries)) < page {
 			break
@@ -44,8 +47,11 @@ func Stream(ctx context.Context, client redis.UniversalClient, stream string, li
 	return out, nil
 }
 
-// Find reads the dead letters of these IDs, in their order, and returns the IDs that there are none of.
-func Find(ctx context.Context, client redis.UniversalClient, stream string, ids []string) (found []*capturev1.DeadLetter, missing []string, err error) {
+// Find reads the dead letters of these IDs, in their order, and returns the IDs that there are none of. Sealed ones are
+// opened with open; nil leaves them sealed.
+func Find(
+	ctx context.Context, client redis.UniversalClient, stream string, ids []string, open *Opener,
+) (found []*capturev1.DeadLetter, missing []string, err error) {
 	pipe := client.Pipeline()
 	asked := make([]*redis.XMessageSliceCmd, len(ids))
 	for i, id := range ids {
@@ -61,14 +67,37 @@ func Find(ctx context.Context, client redis.UniversalClient, stream string, ids 
 			missing = append(missing, ids[i])
 			continue
 		}
-		found = append(found, letter(a.Val()[0]))
+		found = append(found, letter(stream, a.Val()[0], open))
 	}
 	return found, missing, nil
 }
 
-func letter(e redis.XMessage) *capturev1.DeadLetter {
+func letter(stream string, e redis.XMessage, open *Opener) *capturev1.DeadLetter {
 	r, job, at := decode(e.Values)
-	return &capturev1.DeadLetter{Id: e.ID, TimestampMs: at, Job: job, Reject: r}
+	l := &capturev1.DeadLetter{Id: e.ID, TimestampMs: at, Job: job, Reject: r}
+	text := func(field string) string {
+		s, _ := e.Values[field].(string)
+		return s
+	}
+	l.Withheld = strings.Fields(text(fieldWithheld))
+	switch text(fieldPayload) {
+	case "":
+	case payloadOmit:
+		l.Payload = pipelinev1.DeadLetterPayload_DEAD_LETTER_PAYLOAD_OMIT
+	case payloadEncrypt:
+		l.Payload, l.PayloadKey = pipelinev1.DeadLetterPayload_DEAD_LETTER_PAYLOAD_ENCRYPT, text(fieldPayloadKey)
+		if open == nil {
+			break
+		}
+		if err := open.open(stream, e.Values, r); err != nil {
+			l.PayloadTrouble = err.Error()
+		} else {
+			l.Withheld = nil
+		}
+	default:
+		l.PayloadTrouble = "it was stored by a version that this capture does not know"
+	}
+	return l
 }
 
 func readPage(ctx context.Context, client redis.UniversalClient, stream, from string, page int64, oldest bool) ([]redis.XMessage, error) {

@@ -57,10 +57,10 @@ func measure(ctx context.Context, client redis.UniversalClient, s *capturev1.Dea
 	}
 	s.Length = uint64(length.Val())
 	for _, e := range first.Val() {
-		s.OldestMs = letter(e).TimestampMs
+		s.OldestMs = letter(s.Name, e, nil).TimestampMs
 	}
 	for _, e := range last.Val() {
-		s.NewestMs = letter(e).TimestampMs
+		s.NewestMs = letter(s.Name, e, nil).TimestampMs
 	}
 	return nil
 }

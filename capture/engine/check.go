@@ -10,6 +10,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"slipstream/capture/deadletter"
 	"slipstream/capture/flush"
 	"slipstream/capture/recorder"
 	"slipstream/capture/source"
@@ -40,6 +41,9 @@ func (c *checking) job(job *pipelinev1.Job, path string, severity pipelinev1.Sev
 	})
 }
 
+// configName is the file of connections and settings (spec 2).
+const configName = "config.yaml"
+
 const (
 	failure = pipelinev1.Severity_SEVERITY_ERROR
 	warning = pipelinev1.Severity_SEVERITY_WARNING
@@ -51,6 +55,7 @@ func (e *Engine) Check(ctx context.Context, p *pipelinev1.Pipeline) *capturev1.C
 	ctx, cancel := context.WithTimeout(ctx, checkPatience)
 	defer cancel()
 	c := &checking{out: &capturev1.CheckResponse{}}
+	c.letters(p.GetSettings())
 	for _, job := range p.GetJobs() {
 		c.source(job)
 	}
@@ -73,6 +78,27 @@ func (e *Engine) Check(ctx context.Context, p *pipelinev1.Pipeline) *capturev1.C
 		c.streams(ctx, streams)
 	}
 	return c.out
+}
+
+// letters looks whether dead letters can be stored as they are to be: the keys are tried here, where they are used (G10).
+func (c *checking) letters(s *pipelinev1.Settings) {
+	if _, known := pipelinev1.DeadLetterPayload_name[int32(s.GetDlqPayload())]; known {
+		c.out.DlqPayload = s.GetDlqPayload()
+	}
+	keys := deadletter.KeysOf(s)
+	for i, err := range keys.Check() {
+		if err == nil {
+			continue
+		}
+		path := "applier.dlq_payload_key"
+		if len(keys) > 1 {
+			path = fmt.Sprintf("%s[%d]", path, i)
+		}
+		c.out.Problems = append(c.out.Problems, &pipelinev1.Problem{
+			Severity: failure, File: configName, Path: path, Message: err.Error(),
+			Fix: "let capture have the key where the reference says: the base64 of 32 bytes, as openssl rand -base64 32 makes them",
+		})
+	}
 }
 
 // config reads a connection; nil when it cannot be used.

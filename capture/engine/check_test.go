@@ -65,6 +65,11 @@ func TestCheck(t *testing.T) {
 			}}
 		}, warning, "one more row", "opcode r", "output[0].with.load_strategy"},
 		{"no output", nil, func(p *pipelinev1.Pipeline) { p.Jobs[0].Outputs = nil }, failure, "writes nowhere", "output", "output"},
+		{"dead letters without their key", nil, func(p *pipelinev1.Pipeline) {
+			p.Settings = &pipelinev1.Settings{
+				DlqPayload: pipelinev1.DeadLetterPayload_DEAD_LETTER_PAYLOAD_ENCRYPT, DlqPayloadKey: []string{"${env:SLIPSTREAM_TEST_NO_SUCH_VARIABLE}"},
+			}
+		}, failure, "SLIPSTREAM_TEST_NO_SUCH_VARIABLE is not set", "openssl rand -base64 32", "applier.dlq_payload_key"},
 		{"a stream of ours", nil, func(p *pipelinev1.Pipeline) { p.Jobs[0].Source.Stream = "slipstream:x" }, failure, "own", "application", "source.redis.stream"},
 	}
 	for _, tt := range tests {

@@ -34,13 +34,17 @@ func (e *Engine) Rejected(ctx context.Context, r *capturev1.ListRejectedRequest)
 			names = append(names, keyspace.DeadLetters(p.name, job.GetName()))
 		}
 	}
+	var open *deadletter.Opener
+	if r.GetOpen() {
+		open = deadletter.KeysOf(s.spec.GetSettings()).Opener()
+	}
 	var out []*capturev1.DeadLetterStream
 	for _, name := range names {
 		most, skip := int(r.GetMaxRecords()), int(r.GetOffset())
 		if most > 0 {
 			most += skip // a stream has a cap: what is passed over is read
 		}
-		one, err := deadletter.Stream(ctx, s.site.rdb, name, most, r.GetOldest())
+		one, err := deadletter.Stream(ctx, s.site.rdb, name, most, r.GetOldest(), open)
 		if err != nil {
 			return nil, err
 		}

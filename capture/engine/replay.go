@@ -55,11 +55,15 @@ func (p *pipeline) replay(ctx context.Context, s *shot, job *pipelinev1.Job, r *
 	var letters []*capturev1.DeadLetter
 	var missing []string
 	var err error
+	var open *deadletter.Opener // the key's current value needs no payload
+	if r.GetAsRecorded() {
+		open = deadletter.KeysOf(s.spec.GetSettings()).Opener()
+	}
 	if len(r.GetIds()) > 0 {
-		letters, missing, err = deadletter.Find(ctx, s.site.rdb, name, r.GetIds())
+		letters, missing, err = deadletter.Find(ctx, s.site.rdb, name, r.GetIds(), open)
 	} else {
 		var all *capturev1.DeadLetterStream
-		if all, err = deadletter.Stream(ctx, s.site.rdb, name, int(r.GetMaxRecords()), true); err == nil {
+		if all, err = deadletter.Stream(ctx, s.site.rdb, name, int(r.GetMaxRecords()), true, open); err == nil {
 			letters = all.GetEntries()
 		}
 	}

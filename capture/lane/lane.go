@@ -135,7 +135,7 @@ func New(c Config) *Lane {
 	}
 	return &Lane{
 		c: c, log: c.Logger.With("lane", flow.Name(c.Lane)), drain: make(chan struct{}),
-		dead: deadletter.NewQueue(c.Redis, c.Lane, int(c.Settings.GetDlqMaxMessages()), c.Now),
+		dead: deadletter.NewQueue(c.Redis, c.Lane, c.Settings, c.Now),
 		m:    c.Metrics.of(c.Lane), follow: c.Board.Lane(c.Lane, c.Stream.Main),
 		state: capturev1.LaneState_LANE_STATE_OPENING, since: c.Now(),
 	}

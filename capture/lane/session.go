@@ -63,6 +63,11 @@ func (l *Lane) session(ctx context.Context) error {
 	if l.draining() {
 		return nil
 	}
+	if !l.drops() {
+		if err := l.dead.Ready(); err != nil { // a lane that could not store a reject does not begin
+			return err
+		}
+	}
 	l.opening()
 	if err := l.recorded(ctx); err != nil {
 		return err
@@ -404,9 +409,14 @@ func (l *Lane) duration() time.Duration {
 	return 100 * time.Millisecond
 }
 
+// drops says that rejects do not become dead letters.
+func (l *Lane) drops() bool {
+	return l.c.Settings.GetErrorHandling() == pipelinev1.ErrorHandling_ERROR_HANDLING_IGNORE
+}
+
 // store makes rejects dead letters, or drops them where the pipeline says so (spec 2.5). It does not give up before ctx.
 func (l *Lane) store(ctx context.Context, rejects []*flowv1.Reject) error {
-	if l.c.Settings.GetErrorHandling() == pipelinev1.ErrorHandling_ERROR_HANDLING_IGNORE {
+	if l.drops() {
 		return nil
 	}
 	back := l.backoff()

@@ -203,6 +203,7 @@ func (l *Lane) Status() *capturev1.LaneStatus {
 		}
 	}
 	if l.inFlight != nil {
+		s.Generation = l.c.Generation
 		_, s.InFlightBytes = l.inFlight()
 	}
 	return s

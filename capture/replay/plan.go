@@ -9,7 +9,9 @@ import (
 	"strconv"
 	"strings"
 
+	"slipstream/capture/deadletter"
 	"slipstream/capture/stream"
+	capturev1 "slipstream/proto/slipstream/capture/v1"
 	flowv1 "slipstream/proto/slipstream/flow/v1"
 	pipelinev1 "slipstream/proto/slipstream/pipeline/v1"
 )
@@ -24,7 +26,8 @@ type planner struct {
 
 // plan returns the stream and the fields of the entry that takes the place of a dead letter, or the reason to keep it.
 // There says whether its key exists.
-func (p *planner) plan(r *flowv1.Reject, there bool) (s stream.Stream, fields []any, reason string) {
+func (p *planner) plan(letter *capturev1.DeadLetter, there bool) (s stream.Stream, fields []any, reason string) {
+	r := letter.GetReject()
 	if len(r.GetKey()) == 0 {
 		return s, nil, "it names no key"
 	}
@@ -39,15 +42,17 @@ func (p *planner) plan(r *flowv1.Reject, there bool) (s stream.Stream, fields []
 	if c := r.GetConnection(); c != "" {
 		fields = append(fields, stream.FieldConnection, c)
 	}
-	own, reason := p.entry(r, there)
+	own, reason := p.entry(letter, there)
 	return p.job.Streams[at], append(fields, own...), reason
 }
 
 // entry returns what of the fields says what is to be done.
-func (p *planner) entry(r *flowv1.Reject, there bool) (fields []any, reason string) {
+func (p *planner) entry(letter *capturev1.DeadLetter, there bool) (fields []any, reason string) {
+	r := letter.GetReject()
 	asOf, main := recordedAt(r)
+	withheld := slices.Contains(letter.GetWithheld(), deadletter.Record)
 	switch {
-	case r.GetOpcode() == "d" && len(r.GetRecord()) > 0 && !there: // a delete, and still one
+	case r.GetOpcode() == "d" && (withheld || len(r.GetRecord()) > 0) && !there: // a delete, and still one
 		fields = op(stream.OpDelete)
 		if main {
 			fields = append(fields, stream.FieldAsOf, asOf)
@@ -57,6 +62,10 @@ func (p *planner) entry(r *flowv1.Reject, there bool) (fields []any, reason stri
 		return nil, "its key does not exist any more: there is nothing to write"
 	case !p.asRecorded || r.GetOpcode() == "d": // a delete whose key is back is overtaken by the key's value
 		return op(stream.OpRead), ""
+	case withheld && letter.GetPayloadTrouble() != "":
+		return nil, "its record is not to be had: " + letter.GetPayloadTrouble()
+	case withheld:
+		return nil, "its record was not kept (dlq_payload: omit): replay the current value"
 	case !main:
 		return nil, "its value was read by a sweep or a replay, which does not tell what is newer: replay the current value"
 	}

@@ -78,7 +78,7 @@ func (p *planner) replay(ctx context.Context, letters []*capturev1.DeadLetter, o
 	}
 	var all []stream.Resent
 	for i, letter := range letters {
-		s, fields, reason := p.plan(letter.GetReject(), there[i])
+		s, fields, reason := p.plan(letter, there[i])
 		if reason != "" {
 			keep(letter.GetId(), reason)
 			continue

@@ -49,6 +49,10 @@ func TestPlan(t *testing.T) {
 		return r
 	}
 	del := func(r *flowv1.Reject) { r.Opcode, r.Record = "d", []byte(gone) }
+	bare := func(r *flowv1.Reject) { r.Record = nil }
+	withheld := func(trouble string) *capturev1.DeadLetter {
+		return &capturev1.DeadLetter{Withheld: []string{"record", "reason_rejected"}, PayloadTrouble: trouble}
+	}
 	packed := func(texts ...string) string {
 		var p []byte
 		for _, text := range texts {
@@ -60,7 +64,8 @@ func TestPlan(t *testing.T) {
 	tests := []struct {
 		name       string
 		reject     *flowv1.Reject
-		outputs    []*pipelinev1.Output // nil: indexed
+		sealed     *capturev1.DeadLetter // instead: all but the reject
+		outputs    []*pipelinev1.Output  // nil: indexed
 		there      bool
 		asRecorded bool
 		want       string // fields of the entry
@@ -73,6 +78,11 @@ func TestPlan(t *testing.T) {
 		{name: "delete as recorded, key back", reject: base(del), there: true, asRecorded: true, want: head + "op r"},
 		{name: "delete of a sweep's output", reject: base(func(r *flowv1.Reject) { del(r); r.SourceId = "5-6r" }), want: head + "op d"},
 		{name: "value never read", reject: base(func(r *flowv1.Reject) { r.Opcode, r.Record = "d", nil }), reason: "does not exist"},
+		{name: "not kept, current value", sealed: withheld(""), reject: base(bare), there: true, want: head + "op r"},
+		{name: "not kept, delete", sealed: withheld(""), reject: base(func(r *flowv1.Reject) { bare(r); r.Opcode = "d" }), want: head + "op d as_of 5-6"},
+		{name: "not kept, as recorded", sealed: withheld(""), reject: base(bare), there: true, asRecorded: true, reason: "was not kept (dlq_payload: omit)"},
+		{name: "does not open, current value", sealed: withheld("no key"), reject: base(bare), there: true, want: head + "op r"},
+		{name: "does not open, as recorded", sealed: withheld("no key"), reject: base(bare), there: true, asRecorded: true, reason: "not to be had: no key"},
 		{name: "value never read, key back", reject: base(func(r *flowv1.Reject) { r.Opcode, r.Record = "d", nil }), there: true, want: head + "op r"},
 		{name: "no key", reject: base(func(r *flowv1.Reject) { r.Key = nil }), there: true, reason: "no key"},
 		{name: "connection of no output", reject: base(func(r *flowv1.Reject) { r.Connection = "old" }), there: true, reason: `"old" any more`},
@@ -116,7 +126,12 @@ func TestPlan(t *testing.T) {
 			j := b.job
 			j.Spec = &pipelinev1.Job{Name: "emp", Enabled: true, Outputs: outputs, Source: &pipelinev1.Source{BinaryFields: []string{"raw"}}}
 			p := planner{job: j, headers: b.headers(), asRecorded: tt.asRecorded, unguarded: map[string]string{}}
-			_, fields, reason := p.plan(tt.reject, tt.there)
+			letter := &capturev1.DeadLetter{Reject: tt.reject}
+			if tt.sealed != nil {
+				letter = tt.sealed
+				letter.Reject = tt.reject
+			}
+			_, fields, reason := p.plan(letter, tt.there)
 			if tt.reason != "" {
 				if !strings.Contains(reason, tt.reason) {
 					t.Errorf("stays because %q, want %q", reason, tt.reason)

@@ -87,6 +87,9 @@ func (r *Result) place(p *pipelinev1.Problem) {
 		if p.GetFile() == "" {
 			p.File = r.config.File.Name()
 		}
+		if rest, ok := strings.CutPrefix(p.GetPath(), "applier."); ok && r.config.File.Has("processors") {
+			p.Path = yamlfile.Join("processors", rest) // as another generation calls it
+		}
 		if p.GetLine() == 0 && p.GetFile() == r.config.File.Name() {
 			p.Line = r.config.File.Locate(p.GetPath())
 		}

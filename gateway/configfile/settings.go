@@ -21,6 +21,7 @@ func Defaults() *pipelinev1.Settings {
 		WriteBatchSize:        200,
 		ErrorHandling:         pipelinev1.ErrorHandling_ERROR_HANDLING_DLQ,
 		DlqMaxMessages:        1000,
+		DlqPayload:            pipelinev1.DeadLetterPayload_DEAD_LETTER_PAYLOAD_KEEP,
 		Partitions:            4,
 		SweepRate:             0,
 		PositionTable:         "slipstream_position",
@@ -91,6 +92,7 @@ func readSettings(m *yamlfile.Map, resolve Resolve) *settings {
 		m.Take("row_table").Error("give it another name", "row_table and position_table are one table")
 	}
 	s.sizes()
+	s.letters()
 	s.redis()
 	s.withoutEffect()
 	m.Done(yamlfile.Hints{})

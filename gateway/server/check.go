@@ -127,7 +127,8 @@ func targets(p *pipelinev1.Pipeline) []*pipelinev1.Connection {
 	return out
 }
 
-// checkCapture asks the first capture instance that answers: they all see the same source.
+// checkCapture asks the first capture instance that answers: they all see the same source. Where dead letters are not kept
+// in clear it asks all: each needs the keys, and one that knows nothing of this would keep them in clear.
 func (s *Server) checkCapture(ctx context.Context, r *compile.Result, f *findings) {
 	if len(s.config.Capture) == 0 {
 		f.missing("capture service", "--capture")
@@ -139,17 +140,33 @@ func (s *Server) checkCapture(ctx context.Context, r *compile.Result, f *finding
 	p := proto.CloneOf(r.Pipeline)
 	p.Jobs = slices.DeleteFunc(p.GetJobs(), func(job *pipelinev1.Job) bool { return !r.Captured[job.GetName()] })
 	var err error
+	answered := false
 	for _, peer := range s.config.Capture {
-		var res *capturev1.CheckResponse
-		if res, err = peer.Client.Check(ctx, &capturev1.CheckRequest{Pipeline: p}, grpc.WaitForReady(false)); err != nil {
+		res, failed := peer.Client.Check(ctx, &capturev1.CheckRequest{Pipeline: p}, grpc.WaitForReady(false))
+		if failed != nil {
+			err = failed
+			if guarded(p) {
+				f.add(letterProblem(pipelinev1.Severity_SEVERITY_WARNING, fmt.Sprintf(
+					"capture at %s does not answer: whether it does with dead letters what dlq_payload says is not known", peer.Address)))
+			}
 			continue
 		}
+		answered = true
 		for _, found := range res.GetProblems() {
 			if found.GetJob() == "" && found.GetConnection() == "" && found.GetFile() == "" {
 				found.Connection = configfile.Source
 			}
 			f.add(found)
 		}
+		if !guarded(p) {
+			return
+		}
+		if res.GetDlqPayload() != p.GetSettings().GetDlqPayload() {
+			f.add(letterProblem(pipelinev1.Severity_SEVERITY_ERROR, fmt.Sprintf(
+				"capture at %s is of a version that knows no dlq_payload: it would keep dead letters in clear", peer.Address)))
+		}
+	}
+	if answered {
 		return
 	}
 	addresses := make([]string, 0, len(s.config.Capture))
@@ -157,6 +174,14 @@ func (s *Server) checkCapture(ctx context.Context, r *compile.Result, f *finding
 		addresses = append(addresses, peer.Address)
 	}
 	f.silent("capture", strings.Join(addresses, ", "), err, "--capture")
+}
+
+// letterProblem is one with dlq_payload and the capture instances.
+func letterProblem(severity pipelinev1.Severity, message string) *pipelinev1.Problem {
+	return &pipelinev1.Problem{
+		Severity: severity, File: compile.ConfigFile, Path: "applier.dlq_payload", Message: message,
+		Fix: "upgrade and start every capture instance first, then deploy",
+	}
 }
 
 func (s *Server) checkTransform(ctx context.Context, r *compile.Result, f *findings) {

@@ -36,7 +36,7 @@ func (s *Server) ListRejected(ctx context.Context, req *gatewayv1.ListRejectedRe
 	res, err := anyCapture(s, func(c capturev1.CaptureServiceClient) (*capturev1.ListRejectedResponse, error) {
 		return c.ListRejected(ctx, &capturev1.ListRejectedRequest{
 			Pipeline: name, Job: req.GetJob(), MaxRecords: req.GetMaxRecords(), Oldest: req.GetOldest(), DlqName: req.GetDlqName(),
-			Offset: req.GetOffset(),
+			Offset: req.GetOffset(), Open: !reads(ctx),
 		})
 	})
 	if err != nil {

@@ -22,6 +22,7 @@ import (
 
 const (
 	defaultLogLines = 2000
+	defaultLogDays  = 2 // spec 7
 	// piece is how many bytes of a file travel in one message.
 	piece = 1 << 20
 )
@@ -74,7 +75,7 @@ func (b *bundle) gather(ctx context.Context) {
 		b.message("servers.json", findings)
 	}
 	if n := b.req.GetDumpRejected(); n > 0 {
-		rejected, err := b.s.ListRejected(ctx, &gatewayv1.ListRejectedRequest{Pipeline: b.name, MaxRecords: n})
+		rejected, err := b.s.ListRejected(WithReader(ctx), &gatewayv1.ListRejectedRequest{Pipeline: b.name, MaxRecords: n})
 		if b.had("rejected.json", err) {
 			b.message("rejected.json", rejected)
 		}
@@ -117,7 +118,7 @@ func (b *bundle) trace(ctx context.Context) {
 	req := proto.CloneOf(b.req.GetTrace())
 	req.Pipeline = b.name
 	var lines bytes.Buffer
-	err := b.s.trace(ctx, req, func(e *gatewayv1.TraceResponse) error {
+	err := b.s.trace(WithReader(ctx), req, func(e *gatewayv1.TraceResponse) error {
 		text, err := protojson.Marshal(e)
 		lines.Write(append(text, '\n'))
 		return err
@@ -132,6 +133,11 @@ func (b *bundle) processes(ctx context.Context) {
 	if lines == 0 {
 		lines = defaultLogLines
 	}
+	days := b.req.GetLogDays()
+	if days == 0 {
+		days = defaultLogDays
+	}
+	since := b.s.config.Now().Add(-time.Duration(days) * 24 * time.Hour).UnixMilli()
 	seen := map[string]bool{}
 	ask := func(service string, client processv1.ProcessServiceClient) {
 		if client == nil {
@@ -139,7 +145,7 @@ func (b *bundle) processes(ctx context.Context) {
 		}
 		ctx, cancel := context.WithTimeout(ctx, b.s.config.StatusTimeout)
 		defer cancel()
-		res, err := client.Describe(ctx, &processv1.DescribeRequest{LogLines: lines, Metrics: true, Goroutines: true})
+		res, err := client.Describe(ctx, &processv1.DescribeRequest{LogLines: lines, LogSinceMs: since, Metrics: true, Goroutines: true})
 		if !b.had("processes/"+service, err) {
 			return
 		}

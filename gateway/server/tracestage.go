@@ -206,10 +206,14 @@ func (r *traced) end(o *capturev1.TracedOutcome) {
 
 func rejection(x *flowv1.Reject) string {
 	where := cmp.Or(x.GetBlock(), strings.Trim(x.GetWriter()+" "+x.GetTable(), " "))
-	if where == "" {
-		return "rejected: " + x.GetReason()
+	text := "rejected"
+	if where != "" {
+		text += " by " + where
 	}
-	return "rejected by " + where + ": " + x.GetReason()
+	if x.GetReason() == "" { // not for the eyes of the caller
+		return strings.TrimSpace(text + ", error class " + x.GetErrorClass() + " " + x.GetCode())
+	}
+	return text + ": " + x.GetReason()
 }
 
 // captureJSON is the value of a batch's only change as JSON; nil where it carries none.

@@ -58,6 +58,7 @@ type member struct {
 type Guard struct {
 	path  string
 	reads func(method string) bool
+	mark  func(context.Context) context.Context
 	log   *slog.Logger
 
 	mu           sync.Mutex
@@ -70,9 +71,11 @@ type Guard struct {
 // lookEvery is how often the file is looked at.
 const lookEvery = time.Second
 
-// Open reads the file at path. reads says of a method whether readers may call it.
-func Open(path string, reads func(method string) bool, log *slog.Logger) (*Guard, error) {
-	g := &Guard{path: path, reads: reads, log: log}
+// Open reads the file at path. reads says of a method whether readers may call it; mark marks the context of their calls.
+func Open(
+	path string, reads func(method string) bool, mark func(context.Context) context.Context, log *slog.Logger,
+) (*Guard, error) {
+	g := &Guard{path: path, reads: reads, mark: mark, log: log}
 	return g, g.read()
 }
 
@@ -220,6 +223,9 @@ func (g *Guard) Admit(ctx context.Context, method string) (context.Context, erro
 	}
 	if !g.reads(method) {
 		g.log.InfoContext(ctx, "call", "caller", m.name, "method", method)
+	}
+	if m.role != Operator {
+		ctx = g.mark(ctx)
 	}
 	return ctx, nil
 }

@@ -32,6 +32,11 @@ func hashed(token string) string {
 	return hex.EncodeToString(sum[:])
 }
 
+// reading is how calls of readers are marked.
+type reading struct{}
+
+func marked(ctx context.Context) context.Context { return context.WithValue(ctx, reading{}, true) }
+
 func store(t *testing.T, path, text string) {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
@@ -43,7 +48,7 @@ func guard(t *testing.T, text string) (*access.Guard, string, error) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "access.yaml")
 	store(t, path, text)
-	g, err := access.Open(path, func(method string) bool { return method == read }, slog.New(slog.DiscardHandler))
+	g, err := access.Open(path, func(method string) bool { return method == read }, marked, slog.New(slog.DiscardHandler))
 	return g, path, err
 }
 
@@ -53,7 +58,10 @@ func ask(t *testing.T, g *access.Guard, header, method string) codes.Code {
 	if header != "" {
 		ctx = metadata.NewIncomingContext(ctx, metadata.Pairs("authorization", header))
 	}
-	_, err := g.Admit(ctx, method)
+	admitted, err := g.Admit(ctx, method)
+	if is := admitted.Value(reading{}) != nil; is != (err == nil && header == "Bearer "+reader) {
+		t.Errorf("a call with %q is marked as a reader's: %v", header, is)
+	}
 	if err != nil && strings.Contains(err.Error(), "-token-0123456789") {
 		t.Errorf("a token is shown: %v", err)
 	}
@@ -139,7 +147,7 @@ func TestBadFiles(t *testing.T) {
 			t.Errorf("%q: %v, want %q", text, err, says)
 		}
 	}
-	if _, err := access.Open(filepath.Join(t.TempDir(), "none"), nil, slog.New(slog.DiscardHandler)); err == nil {
+	if _, err := access.Open(filepath.Join(t.TempDir(), "none"), nil, nil, slog.New(slog.DiscardHandler)); err == nil {
 		t.Error("a file that is not there was read")
 	}
 }

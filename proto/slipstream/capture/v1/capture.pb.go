@@ -260,7 +260,9 @@ type CheckResponse struct {
 	// Version of the source server.
 	Server string `protobuf:"bytes,2,opt,name=server,proto3" json:"server,omitempty"`
 	// Capture method that would be used.
-	Method        CaptureMethod `protobuf:"varint,3,opt,name=method,proto3,enum=slipstream.capture.v1.CaptureMethod" json:"method,omitempty"`
+	Method CaptureMethod `protobuf:"varint,3,opt,name=method,proto3,enum=slipstream.capture.v1.CaptureMethod" json:"method,omitempty"`
+	// What this instance would do with the payload of dead letters. Not set by instances that know of no choice and keep it.
+	DlqPayload    v1.DeadLetterPayload `protobuf:"varint,4,opt,name=dlq_payload,json=dlqPayload,proto3,enum=slipstream.pipeline.v1.DeadLetterPayload" json:"dlq_payload,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -314,6 +316,13 @@ func (x *CheckResponse) GetMethod() CaptureMethod {
 		return x.Method
 	}
 	return CaptureMethod_CAPTURE_METHOD_UNSPECIFIED
+}
+
+func (x *CheckResponse) GetDlqPayload() v1.DeadLetterPayload {
+	if x != nil {
+		return x.DlqPayload
+	}
+	return v1.DeadLetterPayload(0)
 }
 
 // StatusRequest names the pipeline.
@@ -942,7 +951,9 @@ type LaneStatus struct {
 	// Dialect of the target.
 	Dialect string `protobuf:"bytes,15,opt,name=dialect,proto3" json:"dialect,omitempty"`
 	// Delivery guarantee in force.
-	Delivery      v11.Delivery `protobuf:"varint,16,opt,name=delivery,proto3,enum=slipstream.flow.v1.Delivery" json:"delivery,omitempty"`
+	Delivery v11.Delivery `protobuf:"varint,16,opt,name=delivery,proto3,enum=slipstream.flow.v1.Delivery" json:"delivery,omitempty"`
+	// Generation that it runs; 0: it is not open, or this is known only to its owner.
+	Generation    uint64 `protobuf:"varint,17,opt,name=generation,proto3" json:"generation,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1087,6 +1098,13 @@ func (x *LaneStatus) GetDelivery() v11.Delivery {
 		return x.Delivery
 	}
 	return v11.Delivery(0)
+}
+
+func (x *LaneStatus) GetGeneration() uint64 {
+	if x != nil {
+		return x.Generation
+	}
+	return 0
 }
 
 // Gap is a span of time or of a stream in which changes may have been missed (G1).
@@ -1321,7 +1339,9 @@ type ListRejectedRequest struct {
 	// Name of one dead-letter stream; empty: all.
 	DlqName string `protobuf:"bytes,5,opt,name=dlq_name,json=dlqName,proto3" json:"dlq_name,omitempty"`
 	// Entries of each stream to pass over first.
-	Offset        uint32 `protobuf:"varint,6,opt,name=offset,proto3" json:"offset,omitempty"`
+	Offset uint32 `protobuf:"varint,6,opt,name=offset,proto3" json:"offset,omitempty"`
+	// Open what is sealed, for callers that may see it. Otherwise a sealed letter comes without what is in it.
+	Open          bool `protobuf:"varint,7,opt,name=open,proto3" json:"open,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1396,6 +1416,13 @@ func (x *ListRejectedRequest) GetOffset() uint32 {
 		return x.Offset
 	}
 	return 0
+}
+
+func (x *ListRejectedRequest) GetOpen() bool {
+	if x != nil {
+		return x.Open
+	}
+	return false
 }
 
 // ListRejectedResponse is the dead letters, by stream.
@@ -2048,10 +2075,18 @@ type DeadLetter struct {
 	TimestampMs int64 `protobuf:"varint,2,opt,name=timestamp_ms,json=timestampMs,proto3" json:"timestamp_ms,omitempty"`
 	// Job.
 	Job string `protobuf:"bytes,3,opt,name=job,proto3" json:"job,omitempty"`
-	// The rejected record.
-	Reject        *v11.Reject `protobuf:"bytes,4,opt,name=reject,proto3" json:"reject,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// The rejected record, as far as it is kept and may be seen.
+	Reject *v11.Reject `protobuf:"bytes,4,opt,name=reject,proto3" json:"reject,omitempty"`
+	// How its payload is stored. Not set: in clear.
+	Payload v1.DeadLetterPayload `protobuf:"varint,5,opt,name=payload,proto3,enum=slipstream.pipeline.v1.DeadLetterPayload" json:"payload,omitempty"`
+	// What the record had and `reject` does not show, by the names in the stream: record, transformed, reason_rejected.
+	Withheld []string `protobuf:"bytes,6,rep,name=withheld,proto3" json:"withheld,omitempty"`
+	// Id of the key that it is sealed with.
+	PayloadKey string `protobuf:"bytes,7,opt,name=payload_key,json=payloadKey,proto3" json:"payload_key,omitempty"`
+	// Why it could not be opened, although that was asked for.
+	PayloadTrouble string `protobuf:"bytes,8,opt,name=payload_trouble,json=payloadTrouble,proto3" json:"payload_trouble,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *DeadLetter) Reset() {
@@ -2110,6 +2145,34 @@ func (x *DeadLetter) GetReject() *v11.Reject {
 		return x.Reject
 	}
 	return nil
+}
+
+func (x *DeadLetter) GetPayload() v1.DeadLetterPayload {
+	if x != nil {
+		return x.Payload
+	}
+	return v1.DeadLetterPayload(0)
+}
+
+func (x *DeadLetter) GetWithheld() []string {
+	if x != nil {
+		return x.Withheld
+	}
+	return nil
+}
+
+func (x *DeadLetter) GetPayloadKey() string {
+	if x != nil {
+		return x.PayloadKey
+	}
+	return ""
+}
+
+func (x *DeadLetter) GetPayloadTrouble() string {
+	if x != nil {
+		return x.PayloadTrouble
+	}
+	return ""
 }
 
 // ListDeadLetterStreamsRequest names the pipeline.
@@ -2476,11 +2539,13 @@ const file_slipstream_capture_v1_capture_proto_rawDesc = "" +
 	"\n" +
 	"#slipstream/capture/v1/capture.proto\x12\x15slipstream.capture.v1\x1a%slipstream/capture/v1/configure.proto\x1a!slipstream/capture/v1/trace.proto\x1a!slipstream/change/v1/change.proto\x1a\x1dslipstream/flow/v1/flow.proto\x1a%slipstream/pipeline/v1/pipeline.proto\"L\n" +
 	"\fCheckRequest\x12<\n" +
-	"\bpipeline\x18\x01 \x01(\v2 .slipstream.pipeline.v1.PipelineR\bpipeline\"\xa2\x01\n" +
+	"\bpipeline\x18\x01 \x01(\v2 .slipstream.pipeline.v1.PipelineR\bpipeline\"\xee\x01\n" +
 	"\rCheckResponse\x12;\n" +
 	"\bproblems\x18\x01 \x03(\v2\x1f.slipstream.pipeline.v1.ProblemR\bproblems\x12\x16\n" +
 	"\x06server\x18\x02 \x01(\tR\x06server\x12<\n" +
-	"\x06method\x18\x03 \x01(\x0e2$.slipstream.capture.v1.CaptureMethodR\x06method\"+\n" +
+	"\x06method\x18\x03 \x01(\x0e2$.slipstream.capture.v1.CaptureMethodR\x06method\x12J\n" +
+	"\vdlq_payload\x18\x04 \x01(\x0e2).slipstream.pipeline.v1.DeadLetterPayloadR\n" +
+	"dlqPayload\"+\n" +
 	"\rStatusRequest\x12\x1a\n" +
 	"\bpipeline\x18\x01 \x01(\tR\bpipeline\"O\n" +
 	"\x0eStatusResponse\x12=\n" +
@@ -2530,7 +2595,7 @@ const file_slipstream_capture_v1_capture_proto_rawDesc = "" +
 	"not_loaded\x18\t \x01(\x03R\tnotLoaded\x12&\n" +
 	"\x0flast_arrival_ms\x18\n" +
 	" \x01(\x03R\rlastArrivalMs\x12\x18\n" +
-	"\aenabled\x18\v \x01(\bR\aenabled\"\xed\x04\n" +
+	"\aenabled\x18\v \x01(\bR\aenabled\"\x8d\x05\n" +
 	"\n" +
 	"LaneStatus\x12,\n" +
 	"\x04lane\x18\x01 \x01(\v2\x18.slipstream.flow.v1.LaneR\x04lane\x126\n" +
@@ -2549,7 +2614,10 @@ const file_slipstream_capture_v1_capture_proto_rawDesc = "" +
 	"\tcommit_ms\x18\r \x01(\x01R\bcommitMs\x122\n" +
 	"\x06counts\x18\x0e \x01(\v2\x1a.slipstream.flow.v1.CountsR\x06counts\x12\x18\n" +
 	"\adialect\x18\x0f \x01(\tR\adialect\x128\n" +
-	"\bdelivery\x18\x10 \x01(\x0e2\x1c.slipstream.flow.v1.DeliveryR\bdelivery\"\xac\x01\n" +
+	"\bdelivery\x18\x10 \x01(\x0e2\x1c.slipstream.flow.v1.DeliveryR\bdelivery\x12\x1e\n" +
+	"\n" +
+	"generation\x18\x11 \x01(\x04R\n" +
+	"generation\"\xac\x01\n" +
 	"\x03Gap\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
 	"\x05cause\x18\x02 \x01(\tR\x05cause\x12\x10\n" +
@@ -2570,7 +2638,7 @@ const file_slipstream_capture_v1_capture_proto_rawDesc = "" +
 	"started_ms\x18\a \x01(\x03R\tstartedMs\x12\x19\n" +
 	"\bended_ms\x18\b \x01(\x03R\aendedMs\x12\x1d\n" +
 	"\n" +
-	"settled_ms\x18\t \x01(\x03R\tsettledMs\"\xaf\x01\n" +
+	"settled_ms\x18\t \x01(\x03R\tsettledMs\"\xc3\x01\n" +
 	"\x13ListRejectedRequest\x12\x1a\n" +
 	"\bpipeline\x18\x01 \x01(\tR\bpipeline\x12\x10\n" +
 	"\x03job\x18\x02 \x01(\tR\x03job\x12\x1f\n" +
@@ -2578,7 +2646,8 @@ const file_slipstream_capture_v1_capture_proto_rawDesc = "" +
 	"maxRecords\x12\x16\n" +
 	"\x06oldest\x18\x04 \x01(\bR\x06oldest\x12\x19\n" +
 	"\bdlq_name\x18\x05 \x01(\tR\adlqName\x12\x16\n" +
-	"\x06offset\x18\x06 \x01(\rR\x06offset\"Y\n" +
+	"\x06offset\x18\x06 \x01(\rR\x06offset\x12\x12\n" +
+	"\x04open\x18\a \x01(\bR\x04open\"Y\n" +
 	"\x14ListRejectedResponse\x12A\n" +
 	"\astreams\x18\x01 \x03(\v2'.slipstream.capture.v1.DeadLetterStreamR\astreams\"\xac\x01\n" +
 	"\rReplayRequest\x12\x1a\n" +
@@ -2620,13 +2689,18 @@ const file_slipstream_capture_v1_capture_proto_rawDesc = "" +
 	"\toldest_ms\x18\x05 \x01(\x03R\boldestMs\x12\x1b\n" +
 	"\tnewest_ms\x18\x06 \x01(\x03R\bnewestMs\x12\x1a\n" +
 	"\bcapacity\x18\a \x01(\rR\bcapacity\x12\x1a\n" +
-	"\borphaned\x18\b \x01(\bR\borphaned\"\x85\x01\n" +
+	"\borphaned\x18\b \x01(\bR\borphaned\"\xb0\x02\n" +
 	"\n" +
 	"DeadLetter\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12!\n" +
 	"\ftimestamp_ms\x18\x02 \x01(\x03R\vtimestampMs\x12\x10\n" +
 	"\x03job\x18\x03 \x01(\tR\x03job\x122\n" +
-	"\x06reject\x18\x04 \x01(\v2\x1a.slipstream.flow.v1.RejectR\x06reject\":\n" +
+	"\x06reject\x18\x04 \x01(\v2\x1a.slipstream.flow.v1.RejectR\x06reject\x12C\n" +
+	"\apayload\x18\x05 \x01(\x0e2).slipstream.pipeline.v1.DeadLetterPayloadR\apayload\x12\x1a\n" +
+	"\bwithheld\x18\x06 \x03(\tR\bwithheld\x12\x1f\n" +
+	"\vpayload_key\x18\a \x01(\tR\n" +
+	"payloadKey\x12'\n" +
+	"\x0fpayload_trouble\x18\b \x01(\tR\x0epayloadTrouble\":\n" +
 	"\x1cListDeadLetterStreamsRequest\x12\x1a\n" +
 	"\bpipeline\x18\x01 \x01(\tR\bpipeline\"b\n" +
 	"\x1dListDeadLetterStreamsResponse\x12A\n" +
@@ -2728,77 +2802,80 @@ var file_slipstream_capture_v1_capture_proto_goTypes = []any{
 	(*ResetResponse)(nil),                 // 33: slipstream.capture.v1.ResetResponse
 	(*v1.Pipeline)(nil),                   // 34: slipstream.pipeline.v1.Pipeline
 	(*v1.Problem)(nil),                    // 35: slipstream.pipeline.v1.Problem
-	(*v11.Counts)(nil),                    // 36: slipstream.flow.v1.Counts
-	(*v11.Lane)(nil),                      // 37: slipstream.flow.v1.Lane
-	(*v12.Position)(nil),                  // 38: slipstream.change.v1.Position
-	(*v11.Fault)(nil),                     // 39: slipstream.flow.v1.Fault
-	(v11.Delivery)(0),                     // 40: slipstream.flow.v1.Delivery
-	(*v12.Batch)(nil),                     // 41: slipstream.change.v1.Batch
-	(*v11.Reject)(nil),                    // 42: slipstream.flow.v1.Reject
-	(*ConfigureRequest)(nil),              // 43: slipstream.capture.v1.ConfigureRequest
-	(*TraceRequest)(nil),                  // 44: slipstream.capture.v1.TraceRequest
-	(*ConfigureResponse)(nil),             // 45: slipstream.capture.v1.ConfigureResponse
-	(*TraceResponse)(nil),                 // 46: slipstream.capture.v1.TraceResponse
+	(v1.DeadLetterPayload)(0),             // 36: slipstream.pipeline.v1.DeadLetterPayload
+	(*v11.Counts)(nil),                    // 37: slipstream.flow.v1.Counts
+	(*v11.Lane)(nil),                      // 38: slipstream.flow.v1.Lane
+	(*v12.Position)(nil),                  // 39: slipstream.change.v1.Position
+	(*v11.Fault)(nil),                     // 40: slipstream.flow.v1.Fault
+	(v11.Delivery)(0),                     // 41: slipstream.flow.v1.Delivery
+	(*v12.Batch)(nil),                     // 42: slipstream.change.v1.Batch
+	(*v11.Reject)(nil),                    // 43: slipstream.flow.v1.Reject
+	(*ConfigureRequest)(nil),              // 44: slipstream.capture.v1.ConfigureRequest
+	(*TraceRequest)(nil),                  // 45: slipstream.capture.v1.TraceRequest
+	(*ConfigureResponse)(nil),             // 46: slipstream.capture.v1.ConfigureResponse
+	(*TraceResponse)(nil),                 // 47: slipstream.capture.v1.TraceResponse
 }
 var file_slipstream_capture_v1_capture_proto_depIdxs = []int32{
 	34, // 0: slipstream.capture.v1.CheckRequest.pipeline:type_name -> slipstream.pipeline.v1.Pipeline
 	35, // 1: slipstream.capture.v1.CheckResponse.problems:type_name -> slipstream.pipeline.v1.Problem
 	0,  // 2: slipstream.capture.v1.CheckResponse.method:type_name -> slipstream.capture.v1.CaptureMethod
-	9,  // 3: slipstream.capture.v1.StatusResponse.status:type_name -> slipstream.capture.v1.PipelineStatus
-	9,  // 4: slipstream.capture.v1.WatchStatusResponse.status:type_name -> slipstream.capture.v1.PipelineStatus
-	10, // 5: slipstream.capture.v1.PipelineStatus.recorder:type_name -> slipstream.capture.v1.RecorderStatus
-	11, // 6: slipstream.capture.v1.PipelineStatus.jobs:type_name -> slipstream.capture.v1.JobStatus
-	12, // 7: slipstream.capture.v1.PipelineStatus.lanes:type_name -> slipstream.capture.v1.LaneStatus
-	13, // 8: slipstream.capture.v1.PipelineStatus.gaps:type_name -> slipstream.capture.v1.Gap
-	14, // 9: slipstream.capture.v1.PipelineStatus.sweeps:type_name -> slipstream.capture.v1.Sweep
-	0,  // 10: slipstream.capture.v1.RecorderStatus.method:type_name -> slipstream.capture.v1.CaptureMethod
-	1,  // 11: slipstream.capture.v1.RecorderStatus.guarantee:type_name -> slipstream.capture.v1.Guarantee
-	36, // 12: slipstream.capture.v1.JobStatus.counts:type_name -> slipstream.flow.v1.Counts
-	37, // 13: slipstream.capture.v1.LaneStatus.lane:type_name -> slipstream.flow.v1.Lane
-	2,  // 14: slipstream.capture.v1.LaneStatus.state:type_name -> slipstream.capture.v1.LaneState
-	38, // 15: slipstream.capture.v1.LaneStatus.position:type_name -> slipstream.change.v1.Position
-	39, // 16: slipstream.capture.v1.LaneStatus.fault:type_name -> slipstream.flow.v1.Fault
-	36, // 17: slipstream.capture.v1.LaneStatus.counts:type_name -> slipstream.flow.v1.Counts
-	40, // 18: slipstream.capture.v1.LaneStatus.delivery:type_name -> slipstream.flow.v1.Delivery
-	25, // 19: slipstream.capture.v1.ListRejectedResponse.streams:type_name -> slipstream.capture.v1.DeadLetterStream
-	19, // 20: slipstream.capture.v1.ReplayResponse.streams:type_name -> slipstream.capture.v1.ReplayedStream
-	20, // 21: slipstream.capture.v1.ReplayedStream.kept:type_name -> slipstream.capture.v1.KeptDeadLetter
-	34, // 22: slipstream.capture.v1.ReadKeysRequest.pipeline:type_name -> slipstream.pipeline.v1.Pipeline
-	41, // 23: slipstream.capture.v1.ReadKeysResponse.batch:type_name -> slipstream.change.v1.Batch
-	26, // 24: slipstream.capture.v1.DeadLetterStream.entries:type_name -> slipstream.capture.v1.DeadLetter
-	42, // 25: slipstream.capture.v1.DeadLetter.reject:type_name -> slipstream.flow.v1.Reject
-	25, // 26: slipstream.capture.v1.ListDeadLetterStreamsResponse.streams:type_name -> slipstream.capture.v1.DeadLetterStream
-	31, // 27: slipstream.capture.v1.ResyncResponse.sweeps:type_name -> slipstream.capture.v1.RequestedSweep
-	31, // 28: slipstream.capture.v1.ResetResponse.sweeps:type_name -> slipstream.capture.v1.RequestedSweep
-	3,  // 29: slipstream.capture.v1.CaptureService.Check:input_type -> slipstream.capture.v1.CheckRequest
-	5,  // 30: slipstream.capture.v1.CaptureService.Status:input_type -> slipstream.capture.v1.StatusRequest
-	7,  // 31: slipstream.capture.v1.CaptureService.WatchStatus:input_type -> slipstream.capture.v1.WatchStatusRequest
-	15, // 32: slipstream.capture.v1.CaptureService.ListRejected:input_type -> slipstream.capture.v1.ListRejectedRequest
-	17, // 33: slipstream.capture.v1.CaptureService.Replay:input_type -> slipstream.capture.v1.ReplayRequest
-	21, // 34: slipstream.capture.v1.CaptureService.ReadKeys:input_type -> slipstream.capture.v1.ReadKeysRequest
-	23, // 35: slipstream.capture.v1.CaptureService.AcknowledgeFlush:input_type -> slipstream.capture.v1.AcknowledgeFlushRequest
-	27, // 36: slipstream.capture.v1.CaptureService.ListDeadLetterStreams:input_type -> slipstream.capture.v1.ListDeadLetterStreamsRequest
-	29, // 37: slipstream.capture.v1.CaptureService.Resync:input_type -> slipstream.capture.v1.ResyncRequest
-	32, // 38: slipstream.capture.v1.CaptureService.Reset:input_type -> slipstream.capture.v1.ResetRequest
-	43, // 39: slipstream.capture.v1.CaptureService.Configure:input_type -> slipstream.capture.v1.ConfigureRequest
-	44, // 40: slipstream.capture.v1.CaptureService.Trace:input_type -> slipstream.capture.v1.TraceRequest
-	4,  // 41: slipstream.capture.v1.CaptureService.Check:output_type -> slipstream.capture.v1.CheckResponse
-	6,  // 42: slipstream.capture.v1.CaptureService.Status:output_type -> slipstream.capture.v1.StatusResponse
-	8,  // 43: slipstream.capture.v1.CaptureService.WatchStatus:output_type -> slipstream.capture.v1.WatchStatusResponse
-	16, // 44: slipstream.capture.v1.CaptureService.ListRejected:output_type -> slipstream.capture.v1.ListRejectedResponse
-	18, // 45: slipstream.capture.v1.CaptureService.Replay:output_type -> slipstream.capture.v1.ReplayResponse
-	22, // 46: slipstream.capture.v1.CaptureService.ReadKeys:output_type -> slipstream.capture.v1.ReadKeysResponse
-	24, // 47: slipstream.capture.v1.CaptureService.AcknowledgeFlush:output_type -> slipstream.capture.v1.AcknowledgeFlushResponse
-	28, // 48: slipstream.capture.v1.CaptureService.ListDeadLetterStreams:output_type -> slipstream.capture.v1.ListDeadLetterStreamsResponse
-	30, // 49: slipstream.capture.v1.CaptureService.Resync:output_type -> slipstream.capture.v1.ResyncResponse
-	33, // 50: slipstream.capture.v1.CaptureService.Reset:output_type -> slipstream.capture.v1.ResetResponse
-	45, // 51: slipstream.capture.v1.CaptureService.Configure:output_type -> slipstream.capture.v1.ConfigureResponse
-	46, // 52: slipstream.capture.v1.CaptureService.Trace:output_type -> slipstream.capture.v1.TraceResponse
-	41, // [41:53] is the sub-list for method output_type
-	29, // [29:41] is the sub-list for method input_type
-	29, // [29:29] is the sub-list for extension type_name
-	29, // [29:29] is the sub-list for extension extendee
-	0,  // [0:29] is the sub-list for field type_name
+	36, // 3: slipstream.capture.v1.CheckResponse.dlq_payload:type_name -> slipstream.pipeline.v1.DeadLetterPayload
+	9,  // 4: slipstream.capture.v1.StatusResponse.status:type_name -> slipstream.capture.v1.PipelineStatus
+	9,  // 5: slipstream.capture.v1.WatchStatusResponse.status:type_name -> slipstream.capture.v1.PipelineStatus
+	10, // 6: slipstream.capture.v1.PipelineStatus.recorder:type_name -> slipstream.capture.v1.RecorderStatus
+	11, // 7: slipstream.capture.v1.PipelineStatus.jobs:type_name -> slipstream.capture.v1.JobStatus
+	12, // 8: slipstream.capture.v1.PipelineStatus.lanes:type_name -> slipstream.capture.v1.LaneStatus
+	13, // 9: slipstream.capture.v1.PipelineStatus.gaps:type_name -> slipstream.capture.v1.Gap
+	14, // 10: slipstream.capture.v1.PipelineStatus.sweeps:type_name -> slipstream.capture.v1.Sweep
+	0,  // 11: slipstream.capture.v1.RecorderStatus.method:type_name -> slipstream.capture.v1.CaptureMethod
+	1,  // 12: slipstream.capture.v1.RecorderStatus.guarantee:type_name -> slipstream.capture.v1.Guarantee
+	37, // 13: slipstream.capture.v1.JobStatus.counts:type_name -> slipstream.flow.v1.Counts
+	38, // 14: slipstream.capture.v1.LaneStatus.lane:type_name -> slipstream.flow.v1.Lane
+	2,  // 15: slipstream.capture.v1.LaneStatus.state:type_name -> slipstream.capture.v1.LaneState
+	39, // 16: slipstream.capture.v1.LaneStatus.position:type_name -> slipstream.change.v1.Position
+	40, // 17: slipstream.capture.v1.LaneStatus.fault:type_name -> slipstream.flow.v1.Fault
+	37, // 18: slipstream.capture.v1.LaneStatus.counts:type_name -> slipstream.flow.v1.Counts
+	41, // 19: slipstream.capture.v1.LaneStatus.delivery:type_name -> slipstream.flow.v1.Delivery
+	25, // 20: slipstream.capture.v1.ListRejectedResponse.streams:type_name -> slipstream.capture.v1.DeadLetterStream
+	19, // 21: slipstream.capture.v1.ReplayResponse.streams:type_name -> slipstream.capture.v1.ReplayedStream
+	20, // 22: slipstream.capture.v1.ReplayedStream.kept:type_name -> slipstream.capture.v1.KeptDeadLetter
+	34, // 23: slipstream.capture.v1.ReadKeysRequest.pipeline:type_name -> slipstream.pipeline.v1.Pipeline
+	42, // 24: slipstream.capture.v1.ReadKeysResponse.batch:type_name -> slipstream.change.v1.Batch
+	26, // 25: slipstream.capture.v1.DeadLetterStream.entries:type_name -> slipstream.capture.v1.DeadLetter
+	43, // 26: slipstream.capture.v1.DeadLetter.reject:type_name -> slipstream.flow.v1.Reject
+	36, // 27: slipstream.capture.v1.DeadLetter.payload:type_name -> slipstream.pipeline.v1.DeadLetterPayload
+	25, // 28: slipstream.capture.v1.ListDeadLetterStreamsResponse.streams:type_name -> slipstream.capture.v1.DeadLetterStream
+	31, // 29: slipstream.capture.v1.ResyncResponse.sweeps:type_name -> slipstream.capture.v1.RequestedSweep
+	31, // 30: slipstream.capture.v1.ResetResponse.sweeps:type_name -> slipstream.capture.v1.RequestedSweep
+	3,  // 31: slipstream.capture.v1.CaptureService.Check:input_type -> slipstream.capture.v1.CheckRequest
+	5,  // 32: slipstream.capture.v1.CaptureService.Status:input_type -> slipstream.capture.v1.StatusRequest
+	7,  // 33: slipstream.capture.v1.CaptureService.WatchStatus:input_type -> slipstream.capture.v1.WatchStatusRequest
+	15, // 34: slipstream.capture.v1.CaptureService.ListRejected:input_type -> slipstream.capture.v1.ListRejectedRequest
+	17, // 35: slipstream.capture.v1.CaptureService.Replay:input_type -> slipstream.capture.v1.ReplayRequest
+	21, // 36: slipstream.capture.v1.CaptureService.ReadKeys:input_type -> slipstream.capture.v1.ReadKeysRequest
+	23, // 37: slipstream.capture.v1.CaptureService.AcknowledgeFlush:input_type -> slipstream.capture.v1.AcknowledgeFlushRequest
+	27, // 38: slipstream.capture.v1.CaptureService.ListDeadLetterStreams:input_type -> slipstream.capture.v1.ListDeadLetterStreamsRequest
+	29, // 39: slipstream.capture.v1.CaptureService.Resync:input_type -> slipstream.capture.v1.ResyncRequest
+	32, // 40: slipstream.capture.v1.CaptureService.Reset:input_type -> slipstream.capture.v1.ResetRequest
+	44, // 41: slipstream.capture.v1.CaptureService.Configure:input_type -> slipstream.capture.v1.ConfigureRequest
+	45, // 42: slipstream.capture.v1.CaptureService.Trace:input_type -> slipstream.capture.v1.TraceRequest
+	4,  // 43: slipstream.capture.v1.CaptureService.Check:output_type -> slipstream.capture.v1.CheckResponse
+	6,  // 44: slipstream.capture.v1.CaptureService.Status:output_type -> slipstream.capture.v1.StatusResponse
+	8,  // 45: slipstream.capture.v1.CaptureService.WatchStatus:output_type -> slipstream.capture.v1.WatchStatusResponse
+	16, // 46: slipstream.capture.v1.CaptureService.ListRejected:output_type -> slipstream.capture.v1.ListRejectedResponse
+	18, // 47: slipstream.capture.v1.CaptureService.Replay:output_type -> slipstream.capture.v1.ReplayResponse
+	22, // 48: slipstream.capture.v1.CaptureService.ReadKeys:output_type -> slipstream.capture.v1.ReadKeysResponse
+	24, // 49: slipstream.capture.v1.CaptureService.AcknowledgeFlush:output_type -> slipstream.capture.v1.AcknowledgeFlushResponse
+	28, // 50: slipstream.capture.v1.CaptureService.ListDeadLetterStreams:output_type -> slipstream.capture.v1.ListDeadLetterStreamsResponse
+	30, // 51: slipstream.capture.v1.CaptureService.Resync:output_type -> slipstream.capture.v1.ResyncResponse
+	33, // 52: slipstream.capture.v1.CaptureService.Reset:output_type -> slipstream.capture.v1.ResetResponse
+	46, // 53: slipstream.capture.v1.CaptureService.Configure:output_type -> slipstream.capture.v1.ConfigureResponse
+	47, // 54: slipstream.capture.v1.CaptureService.Trace:output_type -> slipstream.capture.v1.TraceResponse
+	43, // [43:55] is the sub-list for method output_type
+	31, // [31:43] is the sub-list for method input_type
+	31, // [31:31] is the sub-list for extension type_name
+	31, // [31:31] is the sub-list for extension extendee
+	0,  // [0:31] is the sub-list for field type_name
 }
 
 func init() { file_slipstream_capture_v1_capture_proto_init() }

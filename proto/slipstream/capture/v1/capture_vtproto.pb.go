@@ -109,6 +109,11 @@ func (m *CheckResponse) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
+	if m.DlqPayload != 0 {
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.DlqPayload))
+		i--
+		dAtA[i] = 0x20
+	}
 	if m.Method != 0 {
 		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.Method))
 		i--
@@ -693,6 +698,13 @@ func (m *LaneStatus) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
+	if m.Generation != 0 {
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.Generation))
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0x88
+	}
 	if m.Delivery != 0 {
 		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.Delivery))
 		i--
@@ -1043,6 +1055,16 @@ func (m *ListRejectedRequest) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 	if m.unknownFields != nil {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
+	}
+	if m.Open {
+		i--
+		if m.Open {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x38
 	}
 	if m.Offset != 0 {
 		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.Offset))
@@ -1702,6 +1724,34 @@ func (m *DeadLetter) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
+	if len(m.PayloadTrouble) > 0 {
+		i -= len(m.PayloadTrouble)
+		copy(dAtA[i:], m.PayloadTrouble)
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(len(m.PayloadTrouble)))
+		i--
+		dAtA[i] = 0x42
+	}
+	if len(m.PayloadKey) > 0 {
+		i -= len(m.PayloadKey)
+		copy(dAtA[i:], m.PayloadKey)
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(len(m.PayloadKey)))
+		i--
+		dAtA[i] = 0x3a
+	}
+	if len(m.Withheld) > 0 {
+		for iNdEx := len(m.Withheld) - 1; iNdEx >= 0; iNdEx-- {
+			i -= len(m.Withheld[iNdEx])
+			copy(dAtA[i:], m.Withheld[iNdEx])
+			i = protohelpers.EncodeVarint(dAtA, i, uint64(len(m.Withheld[iNdEx])))
+			i--
+			dAtA[i] = 0x32
+		}
+	}
+	if m.Payload != 0 {
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.Payload))
+		i--
+		dAtA[i] = 0x28
+	}
 	if m.Reject != nil {
 		if vtmsg, ok := interface{}(m.Reject).(interface {
 			MarshalToSizedBufferVT([]byte) (int, error)
@@ -2118,6 +2168,9 @@ func (m *CheckResponse) SizeVT() (n int) {
 	if m.Method != 0 {
 		n += 1 + protohelpers.SizeOfVarint(uint64(m.Method))
 	}
+	if m.DlqPayload != 0 {
+		n += 1 + protohelpers.SizeOfVarint(uint64(m.DlqPayload))
+	}
 	n += len(m.unknownFields)
 	return n
 }
@@ -2422,6 +2475,9 @@ func (m *LaneStatus) SizeVT() (n int) {
 	if m.Delivery != 0 {
 		n += 2 + protohelpers.SizeOfVarint(uint64(m.Delivery))
 	}
+	if m.Generation != 0 {
+		n += 2 + protohelpers.SizeOfVarint(uint64(m.Generation))
+	}
 	n += len(m.unknownFields)
 	return n
 }
@@ -2527,6 +2583,9 @@ func (m *ListRejectedRequest) SizeVT() (n int) {
 	}
 	if m.Offset != 0 {
 		n += 1 + protohelpers.SizeOfVarint(uint64(m.Offset))
+	}
+	if m.Open {
+		n += 2
 	}
 	n += len(m.unknownFields)
 	return n
@@ -2791,6 +2850,23 @@ func (m *DeadLetter) SizeVT() (n int) {
 		} else {
 			l = proto.Size(m.Reject)
 		}
+		n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
+	}
+	if m.Payload != 0 {
+		n += 1 + protohelpers.SizeOfVarint(uint64(m.Payload))
+	}
+	if len(m.Withheld) > 0 {
+		for _, s := range m.Withheld {
+			l = len(s)
+			n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
+		}
+	}
+	l = len(m.PayloadKey)
+	if l > 0 {
+		n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
+	}
+	l = len(m.PayloadTrouble)
+	if l > 0 {
 		n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
 	}
 	n += len(m.unknownFields)
@@ -3134,6 +3210,25 @@ func (m *CheckResponse) UnmarshalVT(dAtA []byte) error {
 				b := dAtA[iNdEx]
 				iNdEx++
 				m.Method |= CaptureMethod(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 4:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field DlqPayload", wireType)
+			}
+			m.DlqPayload = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.DlqPayload |= v1.DeadLetterPayload(b&0x7F) << shift
 				if b < 0x80 {
 					break
 				}
@@ -4929,6 +5024,25 @@ func (m *LaneStatus) UnmarshalVT(dAtA []byte) error {
 					break
 				}
 			}
+		case 17:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Generation", wireType)
+			}
+			m.Generation = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Generation |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
 		default:
 			iNdEx = preIndex
 			skippy, err := protohelpers.Skip(dAtA[iNdEx:])
@@ -5631,6 +5745,26 @@ func (m *ListRejectedRequest) UnmarshalVT(dAtA []byte) error {
 					break
 				}
 			}
+		case 7:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Open", wireType)
+			}
+			var v int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				v |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			m.Open = bool(v != 0)
 		default:
 			iNdEx = preIndex
 			skippy, err := protohelpers.Skip(dAtA[iNdEx:])
@@ -7182,6 +7316,121 @@ func (m *DeadLetter) UnmarshalVT(dAtA []byte) error {
 					return err
 				}
 			}
+			iNdEx = postIndex
+		case 5:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Payload", wireType)
+			}
+			m.Payload = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Payload |= v1.DeadLetterPayload(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 6:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Withheld", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Withheld = append(m.Withheld, string(dAtA[iNdEx:postIndex]))
+			iNdEx = postIndex
+		case 7:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field PayloadKey", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.PayloadKey = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 8:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field PayloadTrouble", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.PayloadTrouble = string(dAtA[iNdEx:postIndex])
 			iNdEx = postIndex
 		default:
 			iNdEx = preIndex

@@ -2160,7 +2160,9 @@ type SupportPackageRequest struct {
 	// Follow records and add what is seen; it holds data of the application. Absent: no trace.
 	Trace *TraceRequest `protobuf:"bytes,3,opt,name=trace,proto3" json:"trace,omitempty"`
 	// Most log lines of each process; 0: 2000.
-	LogLines      uint32 `protobuf:"varint,4,opt,name=log_lines,json=logLines,proto3" json:"log_lines,omitempty"`
+	LogLines uint32 `protobuf:"varint,4,opt,name=log_lines,json=logLines,proto3" json:"log_lines,omitempty"`
+	// Log lines of the last so many days; 0: 2 (spec 7).
+	LogDays       uint32 `protobuf:"varint,5,opt,name=log_days,json=logDays,proto3" json:"log_days,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2219,6 +2221,13 @@ func (x *SupportPackageRequest) GetTrace() *TraceRequest {
 func (x *SupportPackageRequest) GetLogLines() uint32 {
 	if x != nil {
 		return x.LogLines
+	}
+	return 0
+}
+
+func (x *SupportPackageRequest) GetLogDays() uint32 {
+	if x != nil {
+		return x.LogDays
 	}
 	return 0
 }
@@ -2426,12 +2435,13 @@ const file_slipstream_gateway_v1_gateway_proto_rawDesc = "" +
 	"\adry_run\x18\x03 \x01(\bR\x06dryRun\"\x8c\x01\n" +
 	"\x11ConfigureResponse\x12;\n" +
 	"\bproblems\x18\x01 \x03(\v2\x1f.slipstream.pipeline.v1.ProblemR\bproblems\x12:\n" +
-	"\bfindings\x18\x02 \x03(\v2\x1e.slipstream.capture.v1.FindingR\bfindings\"\xb0\x01\n" +
+	"\bfindings\x18\x02 \x03(\v2\x1e.slipstream.capture.v1.FindingR\bfindings\"\xcb\x01\n" +
 	"\x15SupportPackageRequest\x12\x1a\n" +
 	"\bpipeline\x18\x01 \x01(\tR\bpipeline\x12#\n" +
 	"\rdump_rejected\x18\x02 \x01(\rR\fdumpRejected\x129\n" +
 	"\x05trace\x18\x03 \x01(\v2#.slipstream.gateway.v1.TraceRequestR\x05trace\x12\x1b\n" +
-	"\tlog_lines\x18\x04 \x01(\rR\blogLines\"@\n" +
+	"\tlog_lines\x18\x04 \x01(\rR\blogLines\x12\x19\n" +
+	"\blog_days\x18\x05 \x01(\rR\alogDays\"@\n" +
 	"\x16SupportPackageResponse\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12\x12\n" +
 	"\x04data\x18\x02 \x01(\fR\x04data2\xdc\f\n" +

@@ -2253,6 +2253,11 @@ func (m *SupportPackageRequest) MarshalToSizedBufferVT(dAtA []byte) (int, error)
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
+	if m.LogDays != 0 {
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.LogDays))
+		i--
+		dAtA[i] = 0x28
+	}
 	if m.LogLines != 0 {
 		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.LogLines))
 		i--
@@ -3230,6 +3235,9 @@ func (m *SupportPackageRequest) SizeVT() (n int) {
 	}
 	if m.LogLines != 0 {
 		n += 1 + protohelpers.SizeOfVarint(uint64(m.LogLines))
+	}
+	if m.LogDays != 0 {
+		n += 1 + protohelpers.SizeOfVarint(uint64(m.LogDays))
 	}
 	n += len(m.unknownFields)
 	return n
@@ -8139,6 +8147,25 @@ func (m *SupportPackageRequest) UnmarshalVT(dAtA []byte) error {
 				b := dAtA[iNdEx]
 				iNdEx++
 				m.LogLines |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 5:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field LogDays", wireType)
+			}
+			m.LogDays = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.LogDays |= uint32(b&0x7F) << shift
 				if b < 0x80 {
 					break
 				}

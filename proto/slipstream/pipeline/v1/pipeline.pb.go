@@ -24,6 +24,64 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// DeadLetterPayload says what a dead letter keeps of the data of its record: the record itself, the record after the
+// transformations, and the reason, which may quote values. A service that does not know the value it finds keeps nothing.
+type DeadLetterPayload int32
+
+const (
+	// Not set: keep.
+	DeadLetterPayload_DEAD_LETTER_PAYLOAD_UNSPECIFIED DeadLetterPayload = 0
+	// All of it, in clear.
+	DeadLetterPayload_DEAD_LETTER_PAYLOAD_KEEP DeadLetterPayload = 1
+	// None of it.
+	DeadLetterPayload_DEAD_LETTER_PAYLOAD_OMIT DeadLetterPayload = 2
+	// All of it, encrypted (AES-256-GCM).
+	DeadLetterPayload_DEAD_LETTER_PAYLOAD_ENCRYPT DeadLetterPayload = 3
+)
+
+// Enum value maps for DeadLetterPayload.
+var (
+	DeadLetterPayload_name = map[int32]string{
+		0: "DEAD_LETTER_PAYLOAD_UNSPECIFIED",
+		1: "DEAD_LETTER_PAYLOAD_KEEP",
+		2: "DEAD_LETTER_PAYLOAD_OMIT",
+		3: "DEAD_LETTER_PAYLOAD_ENCRYPT",
+	}
+	DeadLetterPayload_value = map[string]int32{
+		"DEAD_LETTER_PAYLOAD_UNSPECIFIED": 0,
+		"DEAD_LETTER_PAYLOAD_KEEP":        1,
+		"DEAD_LETTER_PAYLOAD_OMIT":        2,
+		"DEAD_LETTER_PAYLOAD_ENCRYPT":     3,
+	}
+)
+
+func (x DeadLetterPayload) Enum() *DeadLetterPayload {
+	p := new(DeadLetterPayload)
+	*p = x
+	return p
+}
+
+func (x DeadLetterPayload) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (DeadLetterPayload) Descriptor() protoreflect.EnumDescriptor {
+	return file_slipstream_pipeline_v1_pipeline_proto_enumTypes[0].Descriptor()
+}
+
+func (DeadLetterPayload) Type() protoreflect.EnumType {
+	return &file_slipstream_pipeline_v1_pipeline_proto_enumTypes[0]
+}
+
+func (x DeadLetterPayload) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use DeadLetterPayload.Descriptor instead.
+func (DeadLetterPayload) EnumDescriptor() ([]byte, []int) {
+	return file_slipstream_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{0}
+}
+
 // ErrorHandling says what becomes of rejected records.
 type ErrorHandling int32
 
@@ -61,11 +119,11 @@ func (x ErrorHandling) String() string {
 }
 
 func (ErrorHandling) Descriptor() protoreflect.EnumDescriptor {
-	return file_slipstream_pipeline_v1_pipeline_proto_enumTypes[0].Descriptor()
+	return file_slipstream_pipeline_v1_pipeline_proto_enumTypes[1].Descriptor()
 }
 
 func (ErrorHandling) Type() protoreflect.EnumType {
-	return &file_slipstream_pipeline_v1_pipeline_proto_enumTypes[0]
+	return &file_slipstream_pipeline_v1_pipeline_proto_enumTypes[1]
 }
 
 func (x ErrorHandling) Number() protoreflect.EnumNumber {
@@ -74,7 +132,7 @@ func (x ErrorHandling) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ErrorHandling.Descriptor instead.
 func (ErrorHandling) EnumDescriptor() ([]byte, []int) {
-	return file_slipstream_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{0}
+	return file_slipstream_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{1}
 }
 
 // Severity of a problem.
@@ -114,11 +172,11 @@ func (x Severity) String() string {
 }
 
 func (Severity) Descriptor() protoreflect.EnumDescriptor {
-	return file_slipstream_pipeline_v1_pipeline_proto_enumTypes[1].Descriptor()
+	return file_slipstream_pipeline_v1_pipeline_proto_enumTypes[2].Descriptor()
 }
 
 func (Severity) Type() protoreflect.EnumType {
-	return &file_slipstream_pipeline_v1_pipeline_proto_enumTypes[1]
+	return &file_slipstream_pipeline_v1_pipeline_proto_enumTypes[2]
 }
 
 func (x Severity) Number() protoreflect.EnumNumber {
@@ -127,7 +185,7 @@ func (x Severity) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Severity.Descriptor instead.
 func (Severity) EnumDescriptor() ([]byte, []int) {
-	return file_slipstream_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{1}
+	return file_slipstream_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{2}
 }
 
 // Pipeline is one configuration and its jobs, at one generation.
@@ -441,8 +499,13 @@ type Settings struct {
 	RetryOnReplicaFailure bool `protobuf:"varint,16,opt,name=retry_on_replica_failure,json=retryOnReplicaFailure,proto3" json:"retry_on_replica_failure,omitempty"`
 	// Documents are merged by JSON.MERGE, where a null removes the member; otherwise a null is kept. Default true.
 	UseNativeJsonMerge bool `protobuf:"varint,17,opt,name=use_native_json_merge,json=useNativeJsonMerge,proto3" json:"use_native_json_merge,omitempty"`
-	unknownFields      protoimpl.UnknownFields
-	sizeCache          protoimpl.SizeCache
+	// What a dead letter keeps of the record's data. Default keep.
+	DlqPayload DeadLetterPayload `protobuf:"varint,18,opt,name=dlq_payload,json=dlqPayload,proto3,enum=slipstream.pipeline.v1.DeadLetterPayload" json:"dlq_payload,omitempty"`
+	// References to the keys of dead letters, each the base64 of 32 bytes: the first seals, all open. They are resolved in
+	// capture alone (G10).
+	DlqPayloadKey []string `protobuf:"bytes,19,rep,name=dlq_payload_key,json=dlqPayloadKey,proto3" json:"dlq_payload_key,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Settings) Reset() {
@@ -594,6 +657,20 @@ func (x *Settings) GetUseNativeJsonMerge() bool {
 	return false
 }
 
+func (x *Settings) GetDlqPayload() DeadLetterPayload {
+	if x != nil {
+		return x.DlqPayload
+	}
+	return DeadLetterPayload_DEAD_LETTER_PAYLOAD_UNSPECIFIED
+}
+
+func (x *Settings) GetDlqPayloadKey() []string {
+	if x != nil {
+		return x.DlqPayloadKey
+	}
+	return nil
+}
+
 // Problem is one finding of validate or deploy (spec 3.7): where, what, and what to write instead.
 type Problem struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -741,7 +818,7 @@ const file_slipstream_pipeline_v1_pipeline_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a:\n" +
 	"\fOptionsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xb9\x05\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xad\x06\n" +
 	"\bSettings\x127\n" +
 	"\x18on_failed_retry_interval\x18\x01 \x01(\rR\x15onFailedRetryInterval\x12&\n" +
 	"\x0fread_batch_size\x18\x02 \x01(\rR\rreadBatchSize\x12\x1a\n" +
@@ -764,7 +841,10 @@ const file_slipstream_pipeline_v1_pipeline_proto_rawDesc = "" +
 	"\fwait_enabled\x18\x0e \x01(\bR\vwaitEnabled\x12!\n" +
 	"\fwait_timeout\x18\x0f \x01(\rR\vwaitTimeout\x127\n" +
 	"\x18retry_on_replica_failure\x18\x10 \x01(\bR\x15retryOnReplicaFailure\x121\n" +
-	"\x15use_native_json_merge\x18\x11 \x01(\bR\x12useNativeJsonMerge\"\xe1\x01\n" +
+	"\x15use_native_json_merge\x18\x11 \x01(\bR\x12useNativeJsonMerge\x12J\n" +
+	"\vdlq_payload\x18\x12 \x01(\x0e2).slipstream.pipeline.v1.DeadLetterPayloadR\n" +
+	"dlqPayload\x12&\n" +
+	"\x0fdlq_payload_key\x18\x13 \x03(\tR\rdlqPayloadKey\"\xe1\x01\n" +
 	"\aProblem\x12<\n" +
 	"\bseverity\x18\x01 \x01(\x0e2 .slipstream.pipeline.v1.SeverityR\bseverity\x12\x12\n" +
 	"\x04file\x18\x02 \x01(\tR\x04file\x12\x12\n" +
@@ -775,7 +855,12 @@ const file_slipstream_pipeline_v1_pipeline_proto_rawDesc = "" +
 	"\x03job\x18\a \x01(\tR\x03job\x12\x1e\n" +
 	"\n" +
 	"connection\x18\b \x01(\tR\n" +
-	"connection*b\n" +
+	"connection*\x95\x01\n" +
+	"\x11DeadLetterPayload\x12#\n" +
+	"\x1fDEAD_LETTER_PAYLOAD_UNSPECIFIED\x10\x00\x12\x1c\n" +
+	"\x18DEAD_LETTER_PAYLOAD_KEEP\x10\x01\x12\x1c\n" +
+	"\x18DEAD_LETTER_PAYLOAD_OMIT\x10\x02\x12\x1f\n" +
+	"\x1bDEAD_LETTER_PAYLOAD_ENCRYPT\x10\x03*b\n" +
 	"\rErrorHandling\x12\x1e\n" +
 	"\x1aERROR_HANDLING_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12ERROR_HANDLING_DLQ\x10\x01\x12\x19\n" +
@@ -798,36 +883,38 @@ func file_slipstream_pipeline_v1_pipeline_proto_rawDescGZIP() []byte {
 	return file_slipstream_pipeline_v1_pipeline_proto_rawDescData
 }
 
-var file_slipstream_pipeline_v1_pipeline_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_slipstream_pipeline_v1_pipeline_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
 var file_slipstream_pipeline_v1_pipeline_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_slipstream_pipeline_v1_pipeline_proto_goTypes = []any{
-	(ErrorHandling)(0), // 0: slipstream.pipeline.v1.ErrorHandling
-	(Severity)(0),      // 1: slipstream.pipeline.v1.Severity
-	(*Pipeline)(nil),   // 2: slipstream.pipeline.v1.Pipeline
-	(*File)(nil),       // 3: slipstream.pipeline.v1.File
-	(*Connection)(nil), // 4: slipstream.pipeline.v1.Connection
-	(*Settings)(nil),   // 5: slipstream.pipeline.v1.Settings
-	(*Problem)(nil),    // 6: slipstream.pipeline.v1.Problem
-	nil,                // 7: slipstream.pipeline.v1.Pipeline.ConnectionsEntry
-	nil,                // 8: slipstream.pipeline.v1.Connection.ArgsEntry
-	nil,                // 9: slipstream.pipeline.v1.Connection.OptionsEntry
-	(*Job)(nil),        // 10: slipstream.pipeline.v1.Job
+	(DeadLetterPayload)(0), // 0: slipstream.pipeline.v1.DeadLetterPayload
+	(ErrorHandling)(0),     // 1: slipstream.pipeline.v1.ErrorHandling
+	(Severity)(0),          // 2: slipstream.pipeline.v1.Severity
+	(*Pipeline)(nil),       // 3: slipstream.pipeline.v1.Pipeline
+	(*File)(nil),           // 4: slipstream.pipeline.v1.File
+	(*Connection)(nil),     // 5: slipstream.pipeline.v1.Connection
+	(*Settings)(nil),       // 6: slipstream.pipeline.v1.Settings
+	(*Problem)(nil),        // 7: slipstream.pipeline.v1.Problem
+	nil,                    // 8: slipstream.pipeline.v1.Pipeline.ConnectionsEntry
+	nil,                    // 9: slipstream.pipeline.v1.Connection.ArgsEntry
+	nil,                    // 10: slipstream.pipeline.v1.Connection.OptionsEntry
+	(*Job)(nil),            // 11: slipstream.pipeline.v1.Job
 }
 var file_slipstream_pipeline_v1_pipeline_proto_depIdxs = []int32{
-	7,  // 0: slipstream.pipeline.v1.Pipeline.connections:type_name -> slipstream.pipeline.v1.Pipeline.ConnectionsEntry
-	5,  // 1: slipstream.pipeline.v1.Pipeline.settings:type_name -> slipstream.pipeline.v1.Settings
-	10, // 2: slipstream.pipeline.v1.Pipeline.jobs:type_name -> slipstream.pipeline.v1.Job
-	3,  // 3: slipstream.pipeline.v1.Pipeline.files:type_name -> slipstream.pipeline.v1.File
-	8,  // 4: slipstream.pipeline.v1.Connection.args:type_name -> slipstream.pipeline.v1.Connection.ArgsEntry
-	9,  // 5: slipstream.pipeline.v1.Connection.options:type_name -> slipstream.pipeline.v1.Connection.OptionsEntry
-	0,  // 6: slipstream.pipeline.v1.Settings.error_handling:type_name -> slipstream.pipeline.v1.ErrorHandling
-	1,  // 7: slipstream.pipeline.v1.Problem.severity:type_name -> slipstream.pipeline.v1.Severity
-	4,  // 8: slipstream.pipeline.v1.Pipeline.ConnectionsEntry.value:type_name -> slipstream.pipeline.v1.Connection
-	9,  // [9:9] is the sub-list for method output_type
-	9,  // [9:9] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	8,  // 0: slipstream.pipeline.v1.Pipeline.connections:type_name -> slipstream.pipeline.v1.Pipeline.ConnectionsEntry
+	6,  // 1: slipstream.pipeline.v1.Pipeline.settings:type_name -> slipstream.pipeline.v1.Settings
+	11, // 2: slipstream.pipeline.v1.Pipeline.jobs:type_name -> slipstream.pipeline.v1.Job
+	4,  // 3: slipstream.pipeline.v1.Pipeline.files:type_name -> slipstream.pipeline.v1.File
+	9,  // 4: slipstream.pipeline.v1.Connection.args:type_name -> slipstream.pipeline.v1.Connection.ArgsEntry
+	10, // 5: slipstream.pipeline.v1.Connection.options:type_name -> slipstream.pipeline.v1.Connection.OptionsEntry
+	1,  // 6: slipstream.pipeline.v1.Settings.error_handling:type_name -> slipstream.pipeline.v1.ErrorHandling
+	0,  // 7: slipstream.pipeline.v1.Settings.dlq_payload:type_name -> slipstream.pipeline.v1.DeadLetterPayload
+	2,  // 8: slipstream.pipeline.v1.Problem.severity:type_name -> slipstream.pipeline.v1.Severity
+	5,  // 9: slipstream.pipeline.v1.Pipeline.ConnectionsEntry.value:type_name -> slipstream.pipeline.v1.Connection
+	10, // [10:10] is the sub-list for method output_type
+	10, // [10:10] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_slipstream_pipeline_v1_pipeline_proto_init() }
@@ -841,7 +928,7 @@ func file_slipstream_pipeline_v1_pipeline_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_slipstream_pipeline_v1_pipeline_proto_rawDesc), len(file_slipstream_pipeline_v1_pipeline_proto_rawDesc)),
-			NumEnums:      2,
+			NumEnums:      3,
 			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   0,

@@ -321,6 +321,24 @@ func (m *Settings) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
+	if len(m.DlqPayloadKey) > 0 {
+		for iNdEx := len(m.DlqPayloadKey) - 1; iNdEx >= 0; iNdEx-- {
+			i -= len(m.DlqPayloadKey[iNdEx])
+			copy(dAtA[i:], m.DlqPayloadKey[iNdEx])
+			i = protohelpers.EncodeVarint(dAtA, i, uint64(len(m.DlqPayloadKey[iNdEx])))
+			i--
+			dAtA[i] = 0x1
+			i--
+			dAtA[i] = 0x9a
+		}
+	}
+	if m.DlqPayload != 0 {
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.DlqPayload))
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0x90
+	}
 	if m.UseNativeJsonMerge {
 		i--
 		if m.UseNativeJsonMerge {
@@ -701,6 +719,15 @@ func (m *Settings) SizeVT() (n int) {
 	}
 	if m.UseNativeJsonMerge {
 		n += 3
+	}
+	if m.DlqPayload != 0 {
+		n += 2 + protohelpers.SizeOfVarint(uint64(m.DlqPayload))
+	}
+	if len(m.DlqPayloadKey) > 0 {
+		for _, s := range m.DlqPayloadKey {
+			l = len(s)
+			n += 2 + l + protohelpers.SizeOfVarint(uint64(l))
+		}
 	}
 	n += len(m.unknownFields)
 	return n
@@ -2128,6 +2155,57 @@ func (m *Settings) UnmarshalVT(dAtA []byte) error {
 				}
 			}
 			m.UseNativeJsonMerge = bool(v != 0)
+		case 18:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field DlqPayload", wireType)
+			}
+			m.DlqPayload = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.DlqPayload |= DeadLetterPayload(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 19:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field DlqPayloadKey", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.DlqPayloadKey = append(m.DlqPayloadKey, string(dAtA[iNdEx:postIndex]))
+			iNdEx = postIndex
 		default:
 			iNdEx = preIndex
 			skippy, err := protohelpers.Skip(dAtA[iNdEx:])

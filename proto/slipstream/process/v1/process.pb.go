@@ -31,7 +31,9 @@ type DescribeRequest struct {
 	// Tell the metrics.
 	Metrics bool `protobuf:"varint,2,opt,name=metrics,proto3" json:"metrics,omitempty"`
 	// Tell where every goroutine stands.
-	Goroutines    bool `protobuf:"varint,3,opt,name=goroutines,proto3" json:"goroutines,omitempty"`
+	Goroutines bool `protobuf:"varint,3,opt,name=goroutines,proto3" json:"goroutines,omitempty"`
+	// No log lines from before this time, Unix milliseconds; 0: as far back as they are remembered.
+	LogSinceMs    int64 `protobuf:"varint,4,opt,name=log_since_ms,json=logSinceMs,proto3" json:"log_since_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -85,6 +87,13 @@ func (x *DescribeRequest) GetGoroutines() bool {
 		return x.Goroutines
 	}
 	return false
+}
+
+func (x *DescribeRequest) GetLogSinceMs() int64 {
+	if x != nil {
+		return x.LogSinceMs
+	}
+	return 0
 }
 
 // DescribeResponse is a process.
@@ -200,13 +209,15 @@ var File_slipstream_process_v1_process_proto protoreflect.FileDescriptor
 
 const file_slipstream_process_v1_process_proto_rawDesc = "" +
 	"\n" +
-	"#slipstream/process/v1/process.proto\x12\x15slipstream.process.v1\"h\n" +
+	"#slipstream/process/v1/process.proto\x12\x15slipstream.process.v1\"\x8a\x01\n" +
 	"\x0fDescribeRequest\x12\x1b\n" +
 	"\tlog_lines\x18\x01 \x01(\rR\blogLines\x12\x18\n" +
 	"\ametrics\x18\x02 \x01(\bR\ametrics\x12\x1e\n" +
 	"\n" +
 	"goroutines\x18\x03 \x01(\bR\n" +
-	"goroutines\"\xe6\x01\n" +
+	"goroutines\x12 \n" +
+	"\flog_since_ms\x18\x04 \x01(\x03R\n" +
+	"logSinceMs\"\xe6\x01\n" +
 	"\x10DescribeResponse\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
 	"\binstance\x18\x02 \x01(\tR\binstance\x12\x18\n" +

@@ -48,6 +48,11 @@ func (m *DescribeRequest) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
+	if m.LogSinceMs != 0 {
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.LogSinceMs))
+		i--
+		dAtA[i] = 0x20
+	}
 	if m.Goroutines {
 		i--
 		if m.Goroutines {
@@ -179,6 +184,9 @@ func (m *DescribeRequest) SizeVT() (n int) {
 	}
 	if m.Goroutines {
 		n += 2
+	}
+	if m.LogSinceMs != 0 {
+		n += 1 + protohelpers.SizeOfVarint(uint64(m.LogSinceMs))
 	}
 	n += len(m.unknownFields)
 	return n
@@ -315,6 +323,25 @@ func (m *DescribeRequest) UnmarshalVT(dAtA []byte) error {
 				}
 			}
 			m.Goroutines = bool(v != 0)
+		case 4:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field LogSinceMs", wireType)
+			}
+			m.LogSinceMs = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.LogSinceMs |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
 		default:
 			iNdEx = preIndex
 			skippy, err := protohelpers.Skip(dAtA[iNdEx:])

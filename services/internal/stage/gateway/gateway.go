@@ -91,7 +91,7 @@ func Guard(p *host.Process, path string) error {
 	if path == "" {
 		return nil
 	}
-	g, err := access.Open(path, server.ReadOnly, p.Log)
+	g, err := access.Open(path, server.ReadOnly, server.WithReader, p.Log)
 	if err != nil {
 		return err
 	}

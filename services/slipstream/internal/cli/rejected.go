@@ -1,17 +1,20 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"math"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	capturev1 "slipstream/proto/slipstream/capture/v1"
 	gatewayv1 "slipstream/proto/slipstream/gateway/v1"
+	pipelinev1 "slipstream/proto/slipstream/pipeline/v1"
 )
 
 func (a *app) getRejected() *cobra.Command {
@@ -72,7 +75,7 @@ func fields(e *capturev1.DeadLetter) []field {
 	if r.GetOutput() >= 0 {
 		output = strconv.Itoa(int(r.GetOutput())) + " " + output
 	}
-	return []field{
+	return append([]field{
 		{"__dlq_stream_entry_id", e.GetId()},
 		{"timestamp", e.GetTimestampMs()},
 		{"job", e.GetJob()},
@@ -91,7 +94,31 @@ func fields(e *capturev1.DeadLetter) []field {
 		{"source_id", r.GetSourceId()},
 		{"record", document(r.GetRecord())},
 		{"transformed", document(r.GetTransformed())},
+	}, payloadFields(e)...)
+}
+
+// payloadFields say what is not shown of a dead letter, and why. One that is stored in clear has none of them.
+func payloadFields(e *capturev1.DeadLetter) []field {
+	var how, why string
+	switch e.GetPayload() {
+	case pipelinev1.DeadLetterPayload_DEAD_LETTER_PAYLOAD_OMIT:
+		how, why = "omit", "it was not stored"
+	case pipelinev1.DeadLetterPayload_DEAD_LETTER_PAYLOAD_ENCRYPT:
+		how, why = "encrypt", cmp.Or(e.GetPayloadTrouble(), "it is encrypted, and shown to operators only")
+	default:
+		if len(e.GetWithheld()) == 0 {
+			return nil
+		}
+		how, why = "unknown", e.GetPayloadTrouble()
 	}
+	out := []field{{"payload", how}}
+	if e.GetPayloadKey() != "" {
+		out = append(out, field{"payload_key", e.GetPayloadKey()})
+	}
+	if len(e.GetWithheld()) > 0 {
+		out = append(out, field{"withheld", strings.Join(e.GetWithheld(), " ")}, field{"withheld_because", why})
+	}
+	return out
 }
 
 // document is JSON as it is, and anything else as text.

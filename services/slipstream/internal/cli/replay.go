@@ -22,7 +22,7 @@ func (a *app) replay() *cobra.Command {
 		Long: "Put rejected records back on the line: the value that each key has now is written, and a key that is gone has its\n" +
 			"rows removed. They leave the dead-letter queue; what is rejected again comes back.\n\n" +
 			"With --as-recorded the value that was rejected is written, but only where nothing newer was written since. This needs\n" +
-			"a row index, and is refused for outputs without one.",
+			"a row index, and is refused for outputs without one, and for records whose data was not kept (dlq_payload: omit).",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := choice(output, "table", "json", "yaml"); err != nil {
 				return err

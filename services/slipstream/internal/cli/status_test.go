@@ -21,6 +21,8 @@ import (
 	"slipstream/services/slipstream/internal/cli"
 )
 
+const encrypt = pipelinev1.DeadLetterPayload_DEAD_LETTER_PAYLOAD_ENCRYPT
+
 var update = flag.Bool("update", false, "write the golden files")
 
 func golden(t *testing.T, name, got string) {
@@ -249,6 +251,14 @@ func TestGetRejected(t *testing.T) {
 		t.Errorf("asked %v", asked)
 	}
 	golden(t, "rejected.json", stdout)
+	streams[0].Entries = []*capturev1.DeadLetter{
+		{Id: "7-0", Job: "emp", Reject: &flowv1.Reject{Key: []byte("emp:7"), Code: "22P02"}, Payload: encrypt, PayloadKey: "ab12", Withheld: []string{"record", "reason_rejected"}},
+		{Id: "6-0", Job: "emp", Reject: &flowv1.Reject{Key: []byte("emp:6"), Reason: "opened"}, Payload: encrypt, PayloadKey: "ab12"},
+		{Id: "5-0", Job: "emp", Reject: &flowv1.Reject{Key: []byte("emp:5")}, Payload: encrypt, PayloadKey: "cd34", Withheld: []string{"record"}, PayloadTrouble: "it is sealed with key cd34, which is not at hand"},
+		{Id: "4-0", Job: "emp", Reject: &flowv1.Reject{Key: []byte("emp:4")}, Payload: pipelinev1.DeadLetterPayload_DEAD_LETTER_PAYLOAD_OMIT, Withheld: []string{"record"}},
+	}
+	_, stdout, _ = l.do(t, "get-rejected")
+	golden(t, "rejected_sealed.txt", stdout)
 	streams = nil
 	if code, stdout, _ := l.do(t, "get-rejected"); code != 0 || stdout != "no record was rejected\n" {
 		t.Errorf("code %d, %q", code, stdout)

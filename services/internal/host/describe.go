@@ -38,7 +38,7 @@ func (d direct) Describe(ctx context.Context, r *processv1.DescribeRequest, _ ..
 func (d describer) Describe(_ context.Context, r *processv1.DescribeRequest) (*processv1.DescribeResponse, error) {
 	out := &processv1.DescribeResponse{
 		Name: d.p.Name, Instance: d.p.Instance, Version: Version(), GoVersion: runtime.Version(), StartedMs: started.UnixMilli(),
-		Log: d.p.remembered.last(int(min(r.GetLogLines(), kept))),
+		Log: d.p.remembered.last(int(min(r.GetLogLines(), kept)), time.UnixMilli(r.GetLogSinceMs())),
 	}
 	if r.GetMetrics() {
 		var err error

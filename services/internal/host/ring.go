@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 )
 
 // kept is how many log lines a process remembers, for support.
@@ -15,33 +16,44 @@ const kept = 5000
 // ring remembers the last lines written to it. It is safe for concurrent use.
 type ring struct {
 	mu    sync.Mutex
-	lines []string
+	lines []line
 	next  int
+}
+
+type line struct {
+	at   time.Time
+	text string
 }
 
 // Write takes whole lines, as slog's handlers write them.
 func (r *ring) Write(b []byte) (int, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	line := strings.TrimSuffix(string(b), "\n")
+	one := line{time.Now(), strings.TrimSuffix(string(b), "\n")}
 	if len(r.lines) < kept {
-		r.lines = append(r.lines, line)
+		r.lines = append(r.lines, one)
 	} else {
-		r.lines[r.next] = line
+		r.lines[r.next] = one
 	}
 	r.next = (r.next + 1) % kept
 	return len(b), nil
 }
 
-// last returns the newest n lines, oldest first.
-func (r *ring) last(n int) []string {
+// last returns the newest n lines, oldest first, none of them from before a time.
+func (r *ring) last(n int, since time.Time) []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	all := slices.Clone(r.lines)
 	if len(all) == kept {
 		all = append(all[r.next:], all[:r.next]...)
 	}
-	return all[max(0, len(all)-n):]
+	var out []string
+	for _, one := range all[max(0, len(all)-n):] {
+		if !one.at.Before(since) {
+			out = append(out, one.text)
+		}
+	}
+	return out
 }
 
 // tee is a handler that hands records to two others.

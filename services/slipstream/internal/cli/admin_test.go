@@ -238,9 +238,9 @@ func TestSupportPackage(t *testing.T) {
 	l, a := administered(t)
 	dir := t.TempDir()
 	a.pieces = []*gatewayv1.SupportPackageResponse{{Path: "a.json", Data: []byte("{")}, {Path: "a.json", Data: []byte("}")}, {Path: "x/b.txt", Data: []byte("b")}}
-	code, out, _ := l.do(t, "dump-support-package", "--dir", dir, "--dump-rejected", "2", "--trace-timeout", "3")
+	code, out, _ := l.do(t, "dump-support-package", "--dir", dir, "--dump-rejected", "2", "--trace-timeout", "3", "--log-days", "5")
 	path := strings.TrimSpace(out)
-	if r := a.request.(*gatewayv1.SupportPackageRequest); code != 0 || r.DumpRejected != 2 || r.Trace.GetTimeoutMs() != 3000 {
+	if r := a.request.(*gatewayv1.SupportPackageRequest); code != 0 || r.DumpRejected != 2 || r.LogDays != 5 || r.Trace.GetTimeoutMs() != 3000 {
 		t.Fatalf("%d %v", code, r)
 	}
 	info, err := os.Stat(path)

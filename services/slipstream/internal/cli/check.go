@@ -6,6 +6,7 @@ import (
 	"io"
 	"path"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -118,10 +119,24 @@ func problemsJSON(problems []*pipelinev1.Problem) []map[string]any {
 
 func (a *app) deploy() *cobra.Command {
 	var dir string
-	var dry bool
+	var dry, start, wait, tables bool
+	var timeout time.Duration
 	cmd := &cobra.Command{
 		Use: "deploy", Short: "Check config.yaml and jobs, and run them if nothing is wrong", Args: noArgs,
+		Long: "Check config.yaml and jobs, and run them if nothing is wrong. Lanes change to the new generation at a batch border.\n\n" +
+			"With --wait it ends when every lane runs the new generation, and tells meanwhile what hinders; after --timeout, or\n" +
+			"when interrupted, it fails, and the generation stays deployed.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			switch {
+			case !tables:
+				return misused("--validate-tables=false: tables are always looked at, since their columns say how values are written")
+			case !start:
+				return misused("--start=false: a deploy always starts the pipeline; `slipstream validate` checks without")
+			case wait && dry:
+				return misused("with --dry-run nothing is deployed: there is nothing to --wait for")
+			case wait && timeout <= 0, !wait && cmd.Flags().Changed("timeout"):
+				return misused("--timeout %s: give a time such as 2m, and --wait", timeout)
+			}
 			files, err := a.readPipeline(cmd, dir)
 			if err != nil {
 				return err
@@ -155,6 +170,11 @@ func (a *app) deploy() *cobra.Command {
 				printPlan(cmd.OutOrStdout(), verb, res.GetCreated())
 			}
 			fmt.Fprintln(cmd.OutOrStdout(), deployed(a.pipelineName(), res, dry))
+			if wait {
+				if err := a.awaitDeployed(cmd, res.GetGeneration(), timeout); err != nil {
+					return err
+				}
+			}
 			if informs(cmd) {
 				fmt.Fprintln(stderr, "INFO - Task `deploy` completed successfully.")
 			}
@@ -164,8 +184,27 @@ func (a *app) deploy() *cobra.Command {
 	a.gatewayFlags(cmd)
 	filesFlags(cmd, &dir)
 	cmd.Flags().BoolVar(&dry, "dry-run", false, "check and tell, but deploy nothing")
+	cmd.Flags().BoolVar(&start, "start", true, "start the pipeline where it is stopped; a deploy always does")
+	cmd.Flags().BoolVar(&tables, "validate-tables", true, "look at the tables; a deploy always does")
+	cmd.Flags().BoolVar(&wait, "wait", false, "end when every lane runs what was deployed")
+	cmd.Flags().DurationVar(&timeout, "timeout", 2*time.Minute, "how long to wait with --wait")
 	logFlag(cmd, true)
 	return cmd
+}
+
+// awaitDeployed waits for a generation; 0 is the one that was deployed before, since nothing has changed.
+func (a *app) awaitDeployed(cmd *cobra.Command, generation uint64, timeout time.Duration) error {
+	if generation == 0 {
+		err := a.call(cmd.Context(), func(ctx context.Context, gateway Gateway) error {
+			res, err := gateway.Client.Start(ctx, &gatewayv1.StartRequest{Pipeline: a.pipeline})
+			generation = res.GetGeneration()
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return a.takeUp(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), generation, timeout)
 }
 
 // printPlan shows statements that create what is missing, ready to be run by hand.

@@ -162,7 +162,7 @@ func New(deps Deps) *cobra.Command {
 		a.scaffold(), a.validate(), a.deploy(), a.run(), a.start(), a.stop(), a.status(), a.listJobs(), a.describeJob(),
 		a.getRejected(), a.replay(), a.test(), a.migrate(), a.monitor(), a.version(),
 		a.trace(), a.resync(), a.reset(), a.configure(), a.listDLQs(), a.getDLQ(), a.listDLQRecords(), a.dumpSupportPackage(),
-		a.setSecret(),
+		a.setSecret(), a.info(),
 	)
 	group, old := a.contextCommands()
 	root.AddCommand(group)

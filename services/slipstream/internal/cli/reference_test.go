@@ -27,6 +27,9 @@ func TestReference(t *testing.T) {
 	known := map[string]*cobra.Command{}
 	for _, cmd := range root.Commands() {
 		known[cmd.Name()] = cmd
+		for _, alias := range cmd.Aliases {
+			known[alias] = cmd
+		}
 	}
 	told := map[string]bool{"help": true, "version": true}
 	rows := row.FindAllStringSubmatch(string(text), -1)
@@ -54,7 +57,7 @@ func TestReference(t *testing.T) {
 			}
 		}
 	}
-	for name, cmd := range known {
+	for name, cmd := range known { // aliases too
 		if !told[name] && !cmd.Hidden {
 			t.Errorf("%s is not in the reference", name)
 		}

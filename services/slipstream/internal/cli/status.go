@@ -17,13 +17,20 @@ import (
 func (a *app) status() *cobra.Command {
 	var output string
 	var live bool
+	var p paging
 	cmd := &cobra.Command{
-		Use: "status", Short: "Show the state of the pipeline: connections, streams, lanes, gaps", Args: noArgs,
+		Use: "status", Aliases: []string{"describe"}, Short: "Show the state of the pipeline: connections, streams, lanes, gaps", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := choice(output, "table", "json", "yaml"); err != nil {
 				return err
 			}
+			if err := p.check(cmd, live, output); err != nil {
+				return err
+			}
 			show := printStatus
+			if p.given {
+				show = p.print
+			}
 			if output != "table" {
 				show = func(w io.Writer, address string, res *gatewayv1.StatusResponse) error {
 					if live && output == "yaml" {
@@ -50,6 +57,7 @@ func (a *app) status() *cobra.Command {
 	a.gatewayFlags(cmd)
 	cmd.Flags().StringVarP(&output, "output", "o", "table", "table, json or yaml")
 	cmd.Flags().BoolVarP(&live, "live", "l", false, "show it again every second until interrupted")
+	p.flags(cmd)
 	logFlag(cmd, false)
 	return cmd
 }

@@ -15,6 +15,11 @@ import (
 
 // printStatus prints the sections of spec 9.1, and what there is to say beyond: services, lanes, gaps, sweeps.
 func printStatus(w io.Writer, address string, res *gatewayv1.StatusResponse) error {
+	return printPage(w, address, res, res.GetStatus(), "")
+}
+
+// printPage prints a status with the streams and lanes of a page; which says which that is.
+func printPage(w io.Writer, address string, res *gatewayv1.StatusResponse, page *capturev1.PipelineStatus, which string) error {
 	st := res.GetStatus()
 	fmt.Fprintf(w, "Slipstream %s on %s\n%s\n", res.GetVersion(), address, runStatus(st))
 	engine(w, st)
@@ -24,8 +29,8 @@ func printStatus(w io.Writer, address string, res *gatewayv1.StatusResponse) err
 		rows = append(rows, []string{s.GetName(), s.GetAddress(), s.GetVersion(), s.GetStatus()})
 	}
 	table(w, "Services", []string{"Name", "Address", "Version", "Status"}, rows)
-	streamTable(w, st)
-	laneTable(w, st)
+	streamTable(w, page, which)
+	laneTable(w, page)
 	gapTable(w, st)
 	sweepTable(w, st)
 	return nil
@@ -105,7 +110,7 @@ func hidden(c *gatewayv1.ConnectionStatus) string {
 	return "******"
 }
 
-func streamTable(w io.Writer, st *capturev1.PipelineStatus) {
+func streamTable(w io.Writer, st *capturev1.PipelineStatus, which string) {
 	rows := [][]string{}
 	for _, j := range st.GetJobs() {
 		n, state := j.GetCounts(), ""
@@ -121,7 +126,7 @@ func streamTable(w io.Writer, st *capturev1.PipelineStatus) {
 			number(j.GetExpiredUnread()), number(j.GetDeadLetters()), span(float64(j.GetLagMs())), state,
 		})
 	}
-	table(w, "Write-behind Data Streams", []string{
+	table(w, "Write-behind Data Streams"+which, []string{
 		"Name", "Total", "Pending", "Inserted", "Updated", "Deleted", "Filtered", "Rejected", "Skipped", "Expired", "Dead letters",
 		"Lag", "Note",
 	}, rows)

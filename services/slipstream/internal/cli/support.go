@@ -18,9 +18,12 @@ import (
 	gatewayv1 "slipstream/proto/slipstream/gateway/v1"
 )
 
+// mostLogDays bounds --log-days: a process remembers by lines, not by years.
+const mostLogDays = 365
+
 func (a *app) dumpSupportPackage() *cobra.Command {
 	var dir string
-	var rejected, seconds, most uint
+	var rejected, seconds, most, days uint
 	trace := &gatewayv1.TraceRequest{}
 	cmd := &cobra.Command{
 		Use: "dump-support-package", Short: "Gather what support needs into an archive, without secrets", Args: noArgs,
@@ -29,6 +32,13 @@ func (a *app) dumpSupportPackage() *cobra.Command {
 			"--dump-rejected or --trace-timeout asks for some.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			req := &gatewayv1.SupportPackageRequest{Pipeline: a.pipeline, DumpRejected: uint32(min(rejected, math.MaxUint32))}
+			if cmd.Flags().Changed("dump-rejected") && rejected < 1 {
+				return misused("--dump-rejected %d: use a number of 1 or more", rejected)
+			}
+			if days < 1 || days > mostLogDays {
+				return misused("--log-days is %d, not from 1 to %d", days, mostLogDays)
+			}
+			req.LogDays = uint32(days)
 			if cmd.Flags().Changed("trace-timeout") {
 				if seconds < 1 || seconds > longestTrace {
 					return misused("--trace-timeout is %d, not from 1 to %d seconds", seconds, longestTrace)
@@ -50,6 +60,7 @@ func (a *app) dumpSupportPackage() *cobra.Command {
 	cmd.Flags().Lookup("dir").Usage = "folder to write the archive to"
 	cmd.Flags().UintVar(&rejected, "dump-rejected", 0, "add so many rejected records of each dead-letter queue; they hold data")
 	cmd.Flags().UintVar(&seconds, "trace-timeout", 20, "follow records for so many seconds and add what is seen; it holds data (default: no trace)")
+	cmd.Flags().UintVar(&days, "log-days", 2, "days to go back in the logs, as far as the processes remember them")
 	traceFlags(cmd, trace, &most)
 	logFlag(cmd, true)
 	return cmd

@@ -104,7 +104,7 @@ func TestEncryptedLetters(t *testing.T) {
 	raw, err := c.XRange(t.Context(), "dlq:slipstream:{default}:crew", "-", "+").Result()
 	must(t, err)
 	if text := fmt.Sprint(raw); len(raw) != 1 || strings.Contains(text, "4711") || raw[0].Values["sqlstate"] != "P0001" {
-		t.Errorf("in Redis: %q", raw)
+		t.Errorf("in Redis: %q", text)
 	}
 	letter := func(g gatewayv1.GatewayServiceClient) *capturev1.DeadLetter {
 		t.Helper()

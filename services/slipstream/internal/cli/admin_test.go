@@ -42,6 +42,7 @@ type admin struct {
 	trace   []*gatewayv1.TraceResponse
 	pieces  []*gatewayv1.SupportPackageResponse
 	found   []*capturev1.Finding
+	watch   func(context.Context) (grpc.ServerStreamingClient[gatewayv1.WatchStatusResponse], error)
 	err     error
 }
 
@@ -86,8 +87,11 @@ func (a *admin) ListRejected(_ context.Context, r *gatewayv1.ListRejectedRequest
 }
 
 func (a *admin) WatchStatus(
-	context.Context, *gatewayv1.WatchStatusRequest, ...grpc.CallOption,
+	ctx context.Context, _ *gatewayv1.WatchStatusRequest, _ ...grpc.CallOption,
 ) (grpc.ServerStreamingClient[gatewayv1.WatchStatusResponse], error) {
+	if a.watch != nil {
+		return a.watch(ctx)
+	}
 	at := func(s *capturev1.Sweep) *gatewayv1.WatchStatusResponse {
 		return &gatewayv1.WatchStatusResponse{Status: &gatewayv1.StatusResponse{Status: &capturev1.PipelineStatus{Sweeps: []*capturev1.Sweep{s}}}}
 	}

@@ -70,6 +70,9 @@ func finish(gateway Gateway, err error) error {
 	return errors.Join(err, gateway.Close())
 }
 
+// errInterrupted is what a command ends with that the operator has left.
+var errInterrupted = errors.New("interrupted")
+
 // explain makes a gRPC error one that an operator can act on.
 func (a *app) explain(address string, err error) error {
 	s, is := status.FromError(err)
@@ -86,6 +89,8 @@ func (a *app) explain(address string, err error) error {
 		return fmt.Errorf("the gateway at %s does not allow it: %s", address, s.Message())
 	case codes.NotFound:
 		return fmt.Errorf("%s", s.Message())
+	case codes.Canceled:
+		return errInterrupted
 	case codes.Aborted:
 		return fmt.Errorf("%s; try again", s.Message())
 	default:

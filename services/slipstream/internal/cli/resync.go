@@ -179,5 +179,8 @@ func (a *app) settled(ctx context.Context, w io.Writer, waiting map[string]bool)
 			}
 		}
 	}
+	if ctx.Err() != nil {
+		err = fmt.Errorf("%w; what was asked for goes on, and status shows how far it is", errInterrupted)
+	}
 	return finish(gateway, a.explain(address, err))
 }

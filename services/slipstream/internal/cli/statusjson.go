@@ -82,6 +82,7 @@ type recorderJSON struct {
 }
 
 type laneJSON struct {
+	Generation uint64  `json:"generation,omitempty"`
 	Job        string  `json:"job"`
 	Connection string  `json:"connection"`
 	Partition  uint32  `json:"partition"`
@@ -227,7 +228,8 @@ func performance(lanes []*capturev1.LaneStatus) (p performanceJSON) {
 func laneOf(l *capturev1.LaneStatus) laneJSON {
 	lane, fault := l.GetLane(), l.GetFault()
 	out := laneJSON{
-		Job: lane.GetJob(), Connection: lane.GetConnection(), Partition: lane.GetPartition(), Layout: lane.GetLayout(),
+		Generation: l.GetGeneration(),
+		Job:        lane.GetJob(), Connection: lane.GetConnection(), Partition: lane.GetPartition(), Layout: lane.GetLayout(),
 		State: word(l.GetState().String(), "LANE_STATE_"), Owner: l.GetOwner(), Epoch: l.GetEpoch(), Backlog: l.GetBacklog(),
 		InFlight: l.GetInFlightBytes(), Rate: l.GetRate(), P50: l.GetLatencyP50Ms(), P99: l.GetLatencyP99Ms(),
 		Commit: l.GetCommitMs(), Dialect: l.GetDialect(), Delivery: word(l.GetDelivery().String(), "DELIVERY_"),

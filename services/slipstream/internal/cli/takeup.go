@@ -47,7 +47,7 @@ func (a *app) takeUp(ctx context.Context, stdout, stderr io.Writer, generation u
 	}
 	switch {
 	case ctx.Err() != nil:
-		err = errors.New("interrupted")
+		err = errInterrupted
 	case within.Err() != nil || status.Code(err) == codes.DeadlineExceeded:
 		err = fmt.Errorf("not every lane runs it after %s", limit)
 	case errors.Is(err, io.EOF):

@@ -122,6 +122,23 @@ func TestDeployAndWait(t *testing.T) {
 	})
 }
 
+// TestInterrupted: who leaves is told that, and what becomes of what was asked for.
+func TestInterrupted(t *testing.T) {
+	l, a := administered(t)
+	ctx, interrupt := context.WithCancel(t.Context())
+	a.watch = func(ctx context.Context) (grpc.ServerStreamingClient[gatewayv1.WatchStatusResponse], error) {
+		return &states{ctx: ctx, left: interrupt}, nil
+	}
+	var stdout, stderr strings.Builder
+	if code := cli.Main(ctx, l.deps, []string{"resync", "--all", "--wait"}, &stdout, &stderr); code != 1 || !strings.Contains(stderr.String(), "interrupted; what was asked for goes on") {
+		t.Errorf("code %d, %q", code, stderr.String())
+	}
+	a.err = status.Error(codes.Canceled, "context canceled")
+	if code, _, errs := l.do(t, "configure", "--deployed"); code != 1 || errs != "slipstream configure: interrupted\n" {
+		t.Errorf("code %d, %q", code, errs)
+	}
+}
+
 func TestPages(t *testing.T) {
 	st := &capturev1.PipelineStatus{Running: true}
 	for i := range 45 {

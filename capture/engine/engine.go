@@ -72,6 +72,7 @@ type Engine struct {
 	metrics  *lane.Metrics
 	recorder *recorder.Metrics
 	sweeps   *sweep.Metrics
+	stale    *staleMetric
 	tracer   trace.Tracer
 	log      *slog.Logger
 	board    follow.Board // where lanes tell those who follow changes
@@ -112,8 +113,12 @@ func New(o Options) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("registering metrics: %w", err)
 	}
+	stale, err := newStaleMetric(o.Registerer)
+	if err != nil {
+		return nil, fmt.Errorf("registering metrics: %w", err)
+	}
 	return &Engine{
-		o: o, store: redis.NewClient(o.Redis), token: o.Instance + "/" + rand.Text(), metrics: metrics,
+		o: o, stale: stale, store: redis.NewClient(o.Redis), token: o.Instance + "/" + rand.Text(), metrics: metrics,
 		recorder: recorder.NewMetrics(o.Registerer), sweeps: sweep.NewMetrics(o.Registerer),
 		tracer: o.Tracer.Tracer("slipstream/capture"), log: o.Logger, pipelines: map[string]*pipeline{},
 	}, nil

@@ -49,6 +49,7 @@ type pipeline struct {
 	plan       []wanted
 	held       map[string]*holding
 	halted     map[string]time.Time // jobs that a flush has stopped, and since when
+	stale      []stale              // jobs that need a resync
 }
 
 // holding is a lane that this instance runs.
@@ -109,7 +110,7 @@ func (p *pipeline) tick(ctx context.Context) error {
 	if herr := p.halts(ctx); herr != nil {
 		return errors.Join(err, herr)
 	}
-	return errors.Join(err, p.reconcile(ctx), p.observe(ctx))
+	return errors.Join(err, p.reconcile(ctx), p.freshen(ctx), p.observe(ctx))
 }
 
 // load reads the generation from the store.

@@ -17,7 +17,7 @@ import (
 // is never touched, whoever put it there.
 func (p *pipeline) restore(ctx context.Context) error {
 	p.mu.Lock()
-	spec, generation, running := p.spec, p.generation, p.running
+	spec, generation, running, all := p.spec, p.generation, p.running, p.stale
 	p.mu.Unlock()
 	binary, err := proto.Marshal(spec)
 	if err != nil {
@@ -36,6 +36,9 @@ func (p *pipeline) restore(ctx context.Context) error {
 			pipe.HSet(ctx, key, keyspace.FieldGeneration, strconv.FormatUint(generation, 10), keyspace.FieldRunning, run, keyspace.FieldSpec, binary)
 			pipe.Set(ctx, keyspace.Generation(p.name, generation), binary, 0)
 			pipe.SAdd(ctx, keyspace.Pipelines(), p.name)
+			for _, s := range all {
+				pipe.HSet(ctx, keyspace.Stale(p.name), s.GetJob(), s.text)
+			}
 			return nil
 		})
 		return err

@@ -22,9 +22,13 @@ func (e *Engine) Resync(ctx context.Context, r *capturev1.ResyncRequest) ([]*cap
 	if err != nil {
 		return nil, err
 	}
+	stale, err := p.staleJobs(ctx) // as of now: a deploy may have come this moment
+	if err != nil {
+		return nil, err
+	}
 	var out []*capturev1.RequestedSweep
 	for _, job := range jobs {
-		one, err := s.sweep(ctx, job, sweep.Resync)
+		one, err := s.sweep(ctx, job, sweep.Resync, after(stale, job.GetName()))
 		if err != nil {
 			return nil, err
 		}
@@ -52,7 +56,7 @@ func (e *Engine) Reset(ctx context.Context, r *capturev1.ResetRequest) ([]*captu
 		}
 		one := &capturev1.RequestedSweep{Job: job.GetName(), Reason: unloaded(job)}
 		if one.Reason == "" {
-			if one, err = s.sweep(ctx, job, sweep.InitialLoad); err != nil {
+			if one, err = s.sweep(ctx, job, sweep.InitialLoad, 0); err != nil {
 				return nil, err
 			}
 		}
@@ -84,8 +88,8 @@ func history(s pipelinev1.LoadStrategy) bool {
 	return s == pipelinev1.LoadStrategy_LOAD_STRATEGY_APPEND || s == pipelinev1.LoadStrategy_LOAD_STRATEGY_TYPE2
 }
 
-// sweep asks for a sweep of a job, or says why it has none.
-func (s *shot) sweep(ctx context.Context, job *pipelinev1.Job, cause sweep.Cause) (*capturev1.RequestedSweep, error) {
+// sweep asks for a sweep of a job that comes after a generation, or says why it has none.
+func (s *shot) sweep(ctx context.Context, job *pipelinev1.Job, cause sweep.Cause, after uint64) (*capturev1.RequestedSweep, error) {
 	out := &capturev1.RequestedSweep{Job: job.GetName()}
 	switch {
 	case !job.GetEnabled():
@@ -94,7 +98,7 @@ func (s *shot) sweep(ctx context.Context, job *pipelinev1.Job, cause sweep.Cause
 		out.Reason = "the job reads a stream that the application writes, and names no key_pattern: there are no keys to read"
 	default:
 		var err error
-		if out.Id, err = s.site.sweeps.Request(ctx, job.GetName(), cause); err != nil {
+		if out.Id, err = s.site.sweeps.RequestAfter(ctx, job.GetName(), cause, after); err != nil {
 			return nil, err
 		}
 	}

@@ -58,11 +58,14 @@ func decide(opened *flowv1.Opened, h stream.Header, load pipelinev1.InitialLoad)
 }
 
 // begin carries an opening out, in an order that a crash at any point leaves right: the position is published first, so
-// that nothing after it is trimmed; then the sweep or the gap is recorded, whose entries come after the position; only
+// that nothing after it is trimmed, and the generation noted; then the sweep or the gap is recorded, whose entries come after the position; only
 // then is the start adopted by the target. A crash before that opens anew and asks again.
 func (l *Lane) begin(ctx context.Context, o *opening) (*stream.Cursor, error) {
 	cursor, err := l.c.Store.Cursor(ctx, l.c.Stream, l.c.Connection.GetName(), o.at)
 	if err != nil {
+		return nil, err
+	}
+	if err := l.c.Store.Take(ctx, l.c.Stream, l.c.Connection.GetName(), l.c.Generation); err != nil {
 		return nil, err
 	}
 	if o.load {

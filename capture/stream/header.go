@@ -21,12 +21,16 @@ type Header struct {
 	Lost bool
 	// Selection tells which keys are recorded: logical database and pattern. A change of it begins `since` anew.
 	Selection string
+	// Falls counts how often a lane of the stream was opened with a lower generation than before, by an instance that could
+	// not see the newer one.
+	Falls uint64
 
 	foreign               bool
 	first                 ID // first main entry present
 	added, length         int64
 	sideAdded, sideLength int64
 	groups                [2]map[string]group // main, side
+	generations           map[string]uint64   // of the lanes opened last, by connection
 }
 
 // Start is the position from which a lane without a position reads: all that is still there of the main stream, and

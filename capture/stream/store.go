@@ -90,6 +90,9 @@ func assemble(s Stream, fields map[string]string, main, side *redis.XInfoStream)
 		Selection:   fields[fieldSelection],
 		foreign:     s.Foreign,
 	}
+	if err := h.generationsOf(fields); err != nil {
+		return Header{}, err
+	}
 	var recorded, sideRecorded, mainLast, sideLast ID
 	for _, f := range []struct {
 		text string

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -36,6 +37,14 @@ type record struct {
 	// Selection and Layout are what the cursor belongs to; where the job's differ the sweep begins anew.
 	Selection string `json:"selection,omitempty"`
 	Layout    int    `json:"layout,omitempty"`
+	// After is the generation that every lane must have taken up before the scan begins; 0: it begins at once.
+	After uint64 `json:"after,omitempty"`
+	// Waits says what it waits for before it begins.
+	Waits string `json:"waits,omitempty"`
+	// Generation is the lowest that a lane had when the scan began, and Falls how often one had gone back until then: while
+	// that number stays, nothing of the sweep is read by an older generation.
+	Generation uint64 `json:"generation,omitempty"`
+	Falls      uint64 `json:"falls,omitempty"`
 	// Ends is, for each partition, the side stream's incarnation and last ID when the scan had ended.
 	Ends []end `json:"ends,omitempty"`
 }
@@ -55,14 +64,22 @@ func (r record) proto() *capturev1.Sweep {
 	return &capturev1.Sweep{
 		Id: r.ID, Job: r.Job, Cause: string(r.Cause), Scanned: r.Scanned, Matched: r.Matched, Total: r.Total,
 		StartedMs: ms(r.Started), EndedMs: ms(r.Ended), SettledMs: ms(r.Settled),
+		After: r.After, Generation: r.Generation, Waits: r.Waits,
 	}
 }
 
 const waitingPrefix = "waiting/"
 
-func waitingField(job string, cause Cause) string { return waitingPrefix + string(cause) + "/" + job }
+// waitingField leads to the sweep that waits. Sweeps that wait for generations are shared by those who wait for the same.
+func waitingField(job string, cause Cause, after uint64) string {
+	prefix := waitingPrefix + string(cause) + "/"
+	if after > 0 {
+		prefix += strconv.FormatUint(after, 10) + "/"
+	}
+	return prefix + job
+}
 
-// requestScript returns the waiting sweep of the same job and cause, or stores a new one. KEYS: the sweeps. ARGV: waiting
+// requestScript returns the waiting sweep of the same job, cause and generation, or stores a new one. KEYS: the sweeps. ARGV: waiting
 // field, id, record.
 var requestScript = redis.NewScript(`
 local waiting = redis.call('HGET', KEYS[1], ARGV[1])
@@ -70,14 +87,14 @@ if waiting and redis.call('HEXISTS', KEYS[1], waiting) == 1 then return waiting 
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2], ARGV[2], ARGV[3])
 return ARGV[2]`)
 
-func (b *Book) request(ctx context.Context, job string, cause Cause) (string, error) {
-	r := record{ID: rand.Text(), Job: job, Cause: cause, Requested: time.Now()}
+func (b *Book) request(ctx context.Context, job string, cause Cause, after uint64) (string, error) {
+	r := record{ID: rand.Text(), Job: job, Cause: cause, Requested: time.Now(), After: after}
 	text, err := json.Marshal(r)
 	if err != nil {
 		return "", fmt.Errorf("writing a sweep: %w", err)
 	}
 	keys := []string{keyspace.Sweeps(b.pipeline)}
-	id, err := requestScript.Run(ctx, b.rdb, keys, waitingField(job, cause), r.ID, text).Text()
+	id, err := requestScript.Run(ctx, b.rdb, keys, waitingField(job, cause, after), r.ID, text).Text()
 	if err != nil {
 		return "", fmt.Errorf("requesting a sweep of job %q: %w", job, err)
 	}
@@ -146,7 +163,7 @@ func (b *Book) store(ctx context.Context, r record, begin bool) error {
 	key := keyspace.Sweeps(b.pipeline)
 	_, err = b.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error {
 		if begin {
-			p.HDel(ctx, key, waitingField(r.Job, r.Cause))
+			p.HDel(ctx, key, waitingField(r.Job, r.Cause, r.After))
 		}
 		p.HSet(ctx, key, r.ID, text)
 		return nil

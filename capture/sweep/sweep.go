@@ -8,8 +8,10 @@
 //   - Book: the sweeps of a pipeline, kept in Redis. Anybody may request one.
 //   - Sweeper: runs the requested sweeps, one after the other, on the one instance that has the upkeep.
 //   - settled: every lane of the job has settled what the sweep found.
+//   - generation of a sweep: the lowest that a lane of the job had taken up when the scan began. What was found was written
+//     as that one says, or a later one.
 //
-// A request that waits is shared: who asks for a sweep of the same job and cause before it starts gets the same id. The
+// A request that waits is shared: who asks for a sweep of the same job, cause and generation before it starts gets the same id. The
 // cursor is kept in Redis, so a sweep goes on where it stood when the instance died.
 package sweep
 
@@ -45,7 +47,13 @@ func NewBook(rdb redis.UniversalClient, pipeline string) *Book {
 // Request asks for a sweep of a job and returns its id. The caller's side position must lie at the end of the side
 // streams or before when it asks: the sweep's entries come after.
 func (b *Book) Request(ctx context.Context, job string, cause Cause) (string, error) {
-	return b.request(ctx, job, cause)
+	return b.request(ctx, job, cause, 0)
+}
+
+// RequestAfter asks for a sweep of a job that begins when every lane of the job has taken up a generation or a later one:
+// nothing of it is written as an older one would.
+func (b *Book) RequestAfter(ctx context.Context, job string, cause Cause, generation uint64) (string, error) {
+	return b.request(ctx, job, cause, generation)
 }
 
 // Find returns a sweep; nil when there is none of that id (any more).

@@ -28,6 +28,8 @@ type rig struct {
 	book    *sweep.Book
 	sweeper *sweep.Sweeper
 	s       stream.Stream
+	config  *source.Config
+	spec    *pipelinev1.Pipeline
 }
 
 func newRig(t *testing.T, highWater int, pattern string) *rig {
@@ -48,8 +50,15 @@ func newRig(t *testing.T, highWater int, pattern string) *rig {
 	spec := &pipelinev1.Pipeline{Name: "p", Jobs: []*pipelinev1.Job{{
 		Name: "a", Enabled: true, Source: &pipelinev1.Source{KeyPattern: pattern}, Outputs: []*pipelinev1.Output{{Connection: "pg"}},
 	}, {Name: "off", Source: &pipelinev1.Source{KeyPattern: "*"}}}}
-	r.sweeper.Configure(sweep.Targets(spec, config, 1))
+	r.config, r.spec = config, spec
+	r.generation(1)
 	return r
+}
+
+// generation is the one that the sweeper knows.
+func (r *rig) generation(n uint64) {
+	r.spec.Generation = n
+	r.sweeper.Configure(sweep.Targets(r.spec, r.config, 1))
 }
 
 // step steps until a sweep ran.

@@ -110,8 +110,11 @@ func (s *Sweeper) Step(ctx context.Context) (ran bool, err error) {
 		}
 		delete(s.seen, r.ID)
 		err := s.run(ctx, r, target)
-		if errors.Is(err, errNotRecorded) {
+		switch {
+		case errors.Is(err, errNotRecorded):
 			waits = err // the others need not
+			continue
+		case errors.Is(err, errNotTaken): // it says so itself, and may for long
 			continue
 		}
 		return true, err
@@ -152,13 +155,19 @@ func (s *Sweeper) settle(ctx context.Context, r record) error {
 			return nil
 		}
 	}
+	if falls(headers) != r.Falls {
+		if r.After > 0 {
+			return s.again(ctx, r) // an older generation may have read some of it
+		}
+		r.Generation = 0
+	}
 	r.Settled = time.Now()
 	s.Metrics.settled(r)
 	return s.Book.store(ctx, r, false)
 }
 
 func (s *Sweeper) again(ctx context.Context, r record) error {
-	r.Ended, r.Ends, r.Cursor, r.Layout = time.Time{}, nil, 0, 0
+	r.Ended, r.Ends, r.Cursor, r.Layout, r.Generation, r.Falls = time.Time{}, nil, 0, 0, 0, 0
 	return s.Book.store(ctx, r, false)
 }
 
@@ -174,6 +183,13 @@ func (s *Sweeper) run(ctx context.Context, r record, t Target) (err error) {
 	for _, h := range headers {
 		if !h.Exists {
 			return fmt.Errorf("sweeping job %q: %w", r.Job, errNotRecorded)
+		}
+	}
+	fresh := r.Started.IsZero()
+	begins := fresh || r.Selection != t.selection() || r.Layout != len(t.Streams)
+	if begins {
+		if err := s.taken(ctx, &r, t, headers); err != nil {
+			return err
 		}
 	}
 	scan, err := s.Source.DialDB(ctx, t.DB)
@@ -193,8 +209,7 @@ func (s *Sweeper) run(ctx context.Context, r record, t Target) (err error) {
 	if s.Source != s.Streams {
 		facts.JSON = true // another server: TYPE tells
 	}
-	fresh := r.Started.IsZero()
-	if fresh || r.Selection != t.selection() || r.Layout != len(t.Streams) {
+	if begins {
 		r.Cursor, r.Scanned, r.Matched, r.Selection, r.Layout = 0, 0, 0, t.selection(), len(t.Streams)
 		if r.Started.IsZero() {
 			r.Started = time.Now()

@@ -22,6 +22,8 @@ type Target struct {
 	Foreign bool
 	// Rate is the most keys read per second; 0: no limit.
 	Rate int
+	// Generation is the one that the target is of.
+	Generation uint64
 }
 
 // Targets returns the targets of the enabled jobs of a pipeline, by job.
@@ -35,6 +37,7 @@ func Targets(p *pipelinev1.Pipeline, src *source.Config, partitions int) map[str
 		t.Streams = stream.OfJob(p.GetName(), j, partitions)
 		t.Connections = stream.Connections(j)
 		t.Rate = int(p.GetSettings().GetSweepRate())
+		t.Generation = p.GetGeneration()
 		targets[j.GetName()] = t
 	}
 	return targets

@@ -14,8 +14,13 @@ import (
 func anyCapture[R any](s *Server, ask func(capturev1.CaptureServiceClient) (R, error)) (res R, err error) {
 	err = status.Error(codes.FailedPrecondition, "the gateway knows no capture service; give it one with --capture")
 	for _, peer := range s.config.Capture {
-		if res, err = ask(peer.Client); status.Code(err) != codes.Unavailable {
-			break
+		switch res, err = ask(peer.Client); status.Code(err) {
+		case codes.Unavailable:
+		case codes.Unimplemented: // in a rolling upgrade another instance may know it
+			err = status.Errorf(codes.FailedPrecondition, "capture at %s is of an older version, which does not know this (%s): upgrade it",
+				peer.Address, reason(err))
+		default:
+			return res, err
 		}
 	}
 	return res, err

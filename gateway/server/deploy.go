@@ -51,6 +51,8 @@ func (s *Server) Deploy(ctx context.Context, req *gatewayv1.DeployRequest) (*gat
 		return res, nil
 	}
 	res.Changed = !same(now.Pipeline, r.Pipeline)
+	stale := s.staleAfter(now, r.Pipeline, req.GetResync())
+	res.ChangedJobs, res.Stale, res.Compared = stale.changed, stale.all, true
 	if req.GetDryRun() {
 		res.Created = create.message()
 		return res, nil
@@ -59,15 +61,26 @@ func (s *Server) Deploy(ctx context.Context, req *gatewayv1.DeployRequest) (*gat
 		if _, err := s.config.Store.SetRunning(ctx, name, true); err != nil {
 			return nil, failure(err)
 		}
+		if req.GetResync() {
+			if err := s.requestResync(ctx, name, stale.all); err != nil {
+				return nil, failure(err)
+			}
+		}
 		return res, nil
 	}
 	r.Pipeline.DeployedMs = s.config.Now().UnixMilli()
-	res.Generation, err = s.config.Store.Save(ctx, r.Pipeline, now.Pipeline.GetGeneration())
+	res.Generation, err = s.config.Store.Save(ctx, r.Pipeline, now.Pipeline.GetGeneration(), stale.made...)
 	if err != nil {
 		return nil, failure(err)
 	}
 	s.config.Log.InfoContext(ctx, "pipeline deployed", "pipeline", name, "generation", res.GetGeneration(),
-		"jobs", len(r.Pipeline.GetJobs()))
+		"jobs", len(r.Pipeline.GetJobs()), "made_stale", len(stale.made))
+	if req.GetResync() {
+		if err := s.requestResync(ctx, name, stale.all); err != nil {
+			return nil, status.Errorf(status.Code(failure(err)), "generation %d is deployed, but its resync could not be requested: %v",
+				res.GetGeneration(), err)
+		}
+	}
 	return res, nil
 }
 

@@ -3,6 +3,7 @@ package server_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -122,10 +123,10 @@ func (m *memory) Current(context.Context, string) (store.State, error) {
 	if m.state.Pipeline == nil {
 		return store.State{}, store.ErrNotDeployed
 	}
-	return store.State{Pipeline: proto.CloneOf(m.state.Pipeline), Running: m.state.Running}, nil
+	return store.State{Pipeline: proto.CloneOf(m.state.Pipeline), Running: m.state.Running, Stale: slices.Clone(m.state.Stale)}, nil
 }
 
-func (m *memory) Save(_ context.Context, p *pipelinev1.Pipeline, base uint64) (uint64, error) {
+func (m *memory) Save(_ context.Context, p *pipelinev1.Pipeline, base uint64, stale ...*pipelinev1.StaleJob) (uint64, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.err != nil {
@@ -135,8 +136,24 @@ func (m *memory) Save(_ context.Context, p *pipelinev1.Pipeline, base uint64) (u
 		return 0, store.ErrConflict
 	}
 	p.Generation = base + 1
-	m.state = store.State{Pipeline: proto.CloneOf(p), Running: true}
+	all := slices.DeleteFunc(slices.Clone(m.state.Stale), func(s *pipelinev1.StaleJob) bool {
+		return slices.ContainsFunc(stale, func(n *pipelinev1.StaleJob) bool { return n.GetJob() == s.GetJob() })
+	})
+	for _, s := range stale {
+		s.Generation = p.GetGeneration()
+		all = append(all, proto.CloneOf(s))
+	}
+	m.state = store.State{Pipeline: proto.CloneOf(p), Running: true, Stale: all}
 	return p.GetGeneration(), nil
+}
+
+func (m *memory) RequestResync(_ context.Context, _ string, jobs []string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, s := range m.state.Stale {
+		s.Resync = s.GetResync() || slices.Contains(jobs, s.GetJob())
+	}
+	return nil
 }
 
 func (m *memory) SetRunning(_ context.Context, _ string, running bool) (uint64, error) {

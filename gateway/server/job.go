@@ -11,27 +11,29 @@ import (
 	pipelinev1 "slipstream/proto/slipstream/pipeline/v1"
 
 	"slipstream/gateway/jobfile"
+	"slipstream/gateway/store"
 )
 
 // ListJobs implements gatewayv1.GatewayServiceServer.
 func (s *Server) ListJobs(ctx context.Context, req *gatewayv1.ListJobsRequest) (*gatewayv1.ListJobsResponse, error) {
-	p, err := s.deployed(ctx, req.GetPipeline())
+	now, err := s.current(ctx, req.GetPipeline())
 	if err != nil {
 		return nil, err
 	}
-	return &gatewayv1.ListJobsResponse{Jobs: p.GetJobs()}, nil
+	return &gatewayv1.ListJobsResponse{Jobs: now.Pipeline.GetJobs(), Stale: now.Stale}, nil
 }
 
 // DescribeJob implements gatewayv1.GatewayServiceServer.
 func (s *Server) DescribeJob(ctx context.Context, req *gatewayv1.DescribeJobRequest) (*gatewayv1.DescribeJobResponse, error) {
-	p, err := s.deployed(ctx, req.GetPipeline())
+	now, err := s.current(ctx, req.GetPipeline())
 	if err != nil {
 		return nil, err
 	}
+	p := now.Pipeline
 	known := make([]string, 0, len(p.GetJobs()))
 	for _, job := range p.GetJobs() {
 		if job.GetName() == req.GetJob() {
-			return &gatewayv1.DescribeJobResponse{Yaml: describe(p, job), Job: job}, nil
+			return &gatewayv1.DescribeJobResponse{Yaml: describe(p, job), Job: job, Stale: staleJob(now.Stale, job.GetName())}, nil
 		}
 		known = append(known, job.GetName())
 	}
@@ -58,13 +60,19 @@ func describe(p *pipelinev1.Pipeline, job *pipelinev1.Job) string {
 }
 
 func (s *Server) deployed(ctx context.Context, pipeline string) (*pipelinev1.Pipeline, error) {
+	now, err := s.current(ctx, pipeline)
+	return now.Pipeline, err
+}
+
+// current is the generation deployed last and what goes with it.
+func (s *Server) current(ctx context.Context, pipeline string) (store.State, error) {
 	name, err := s.named(pipeline)
 	if err != nil {
-		return nil, err
+		return store.State{}, err
 	}
 	now, err := s.config.Store.Current(ctx, name)
 	if err != nil {
-		return nil, failure(err)
+		return store.State{}, failure(err)
 	}
-	return now.Pipeline, nil
+	return now, nil
 }

@@ -36,8 +36,10 @@ import (
 type Generations interface {
 	// Current returns the current generation, or store.ErrNotDeployed.
 	Current(ctx context.Context, pipeline string) (store.State, error)
-	// Save stores the generation after base, or fails with store.ErrConflict.
-	Save(ctx context.Context, p *pipelinev1.Pipeline, base uint64) (uint64, error)
+	// Save stores the generation after base and the jobs that it makes stale, or fails with store.ErrConflict.
+	Save(ctx context.Context, p *pipelinev1.Pipeline, base uint64, stale ...*pipelinev1.StaleJob) (uint64, error)
+	// RequestResync notes that stale jobs are to be resynced.
+	RequestResync(ctx context.Context, pipeline string, jobs []string) error
 	// SetRunning switches the lanes, or fails with store.ErrNotDeployed.
 	SetRunning(ctx context.Context, pipeline string, running bool) (uint64, error)
 }

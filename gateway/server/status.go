@@ -102,7 +102,7 @@ func (s *Server) status(ctx context.Context, name string, now store.State) *gate
 	}
 	addJobs(merged, now.Pipeline)
 	res := &gatewayv1.StatusResponse{
-		Status: merged, Version: s.config.Version,
+		Status: merged, Version: s.config.Version, Stale: now.Stale,
 		Connections: connections(now.Pipeline, merged, len(views) > 0),
 	}
 	for _, service := range services {

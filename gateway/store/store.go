@@ -36,6 +36,8 @@ type State struct {
 	Pipeline *pipelinev1.Pipeline
 	// Running says whether lanes shall run.
 	Running bool
+	// Stale are the jobs that need a resync, by name.
+	Stale []*pipelinev1.StaleJob
 }
 
 // Store keeps pipelines in a Redis. It is safe for concurrent use.
@@ -48,10 +50,17 @@ func New(client redis.UniversalClient) *Store { return &Store{redis: client} }
 
 // Current returns the current generation, or ErrNotDeployed.
 func (s *Store) Current(ctx context.Context, name string) (State, error) {
-	values, err := s.redis.HMGet(ctx, keyspace.Pipeline(name), keyspace.FieldSpec, keyspace.FieldRunning).Result()
+	var stored *redis.SliceCmd
+	var stale *redis.MapStringStringCmd
+	_, err := s.redis.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
+		stored = pipe.HMGet(ctx, keyspace.Pipeline(name), keyspace.FieldSpec, keyspace.FieldRunning)
+		stale = pipe.HGetAll(ctx, keyspace.Stale(name))
+		return nil
+	})
 	if err != nil {
 		return State{}, fmt.Errorf("reading pipeline %q: %w", name, err)
 	}
+	values := stored.Val()
 	spec, deployed := values[0].(string)
 	if !deployed {
 		return State{}, fmt.Errorf("reading pipeline %q: %w", name, ErrNotDeployed)
@@ -61,13 +70,16 @@ func (s *Store) Current(ctx context.Context, name string) (State, error) {
 		return State{}, err
 	}
 	running, _ := values[1].(string)
-	return State{Pipeline: p, Running: running == "1"}, nil
+	state := State{Pipeline: p, Running: running == "1"}
+	state.Stale, err = staleOf(p, stale.Val())
+	return state, err
 }
 
-// Save stores a pipeline as the generation after base and lets it run. base is the generation the caller read, 0 for
-// none; when another one is stored by now, nothing is written and the error is ErrConflict. It returns the new number,
-// which is also set in p.
-func (s *Store) Save(ctx context.Context, p *pipelinev1.Pipeline, base uint64) (uint64, error) {
+// Save stores a pipeline as the generation after base and lets it run, together with the jobs that it makes stale, whose
+// generation it sets; other stale jobs stay so while they are in p. base is the generation the caller read, 0 for none;
+// when another one is stored by now, nothing is written and the error is ErrConflict. It returns the new number, which is
+// also set in p.
+func (s *Store) Save(ctx context.Context, p *pipelinev1.Pipeline, base uint64, stale ...*pipelinev1.StaleJob) (uint64, error) {
 	name, n := p.GetName(), base+1
 	key := keyspace.Pipeline(name)
 	p.Generation = n
@@ -91,13 +103,17 @@ func (s *Store) Save(ctx context.Context, p *pipelinev1.Pipeline, base uint64) (
 		if stored != strconv.FormatUint(base, 10) {
 			return ErrConflict
 		}
+		known, err := tx.HKeys(ctx, keyspace.Stale(name)).Result()
+		if err != nil {
+			return err
+		}
 		_, err = tx.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
 			pipe.HSet(ctx, key, keyspace.FieldGeneration, n, keyspace.FieldRunning, "1", keyspace.FieldSpec, text)
 			pipe.Set(ctx, keyspace.Generation(name, n), text, 0)
 			if n > Kept {
 				pipe.Del(ctx, keyspace.Generation(name, n-Kept))
 			}
-			return nil
+			return makeStale(ctx, pipe, p, known, stale)
 		})
 		return err
 	}, key)

@@ -215,3 +215,36 @@ func TestAway(t *testing.T) {
 		})
 	}
 }
+
+// TestStale: what a generation makes stale is stored with it; what was stale stays, but for jobs that are gone; a resync is
+// asked for only of jobs that are stale still.
+func TestStale(t *testing.T) {
+	s, client := open(t)
+	two := &pipelinev1.Pipeline{Name: "p", Jobs: []*pipelinev1.Job{{Name: "a"}, {Name: "b"}}}
+	if _, err := s.Save(t.Context(), two, 0, &pipelinev1.StaleJob{Job: "a"}, &pipelinev1.StaleJob{Job: "b"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Save(t.Context(), two, 1, &pipelinev1.StaleJob{Job: "b", Caution: "careful"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Save(t.Context(), two, 1, &pipelinev1.StaleJob{Job: "a", Caution: "late"}); !errors.Is(err, store.ErrConflict) {
+		t.Fatalf("over an older generation: %v", err)
+	}
+	if err := s.RequestResync(t.Context(), "p", []string{"a", "none"}); err != nil {
+		t.Fatal(err)
+	}
+	now, err := s.Current(t.Context(), "p")
+	want := []*pipelinev1.StaleJob{{Job: "a", Generation: 1, Resync: true}, {Job: "b", Generation: 2, Caution: "careful"}}
+	if err != nil || len(now.Stale) != 2 || !proto.Equal(now.Stale[0], want[0]) || !proto.Equal(now.Stale[1], want[1]) {
+		t.Errorf("stale: %v, %v", now.Stale, err)
+	}
+	if _, err := s.Save(t.Context(), pipeline("p", "b"), 2); err != nil {
+		t.Fatal(err)
+	}
+	if now, err = s.Current(t.Context(), "p"); err != nil || len(now.Stale) != 1 || now.Stale[0].GetJob() != "b" {
+		t.Errorf("stale once a job is gone: %v, %v", now.Stale, err)
+	}
+	if left := client.HKeys(t.Context(), keyspace.Stale("p")).Val(); len(left) != 1 {
+		t.Errorf("left in the store: %v", left)
+	}
+}

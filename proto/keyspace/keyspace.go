@@ -51,6 +51,10 @@ func Generation(pipeline string, n uint64) string {
 	return tagged(pipeline, "generation:"+strconv.FormatUint(n, 10))
 }
 
+// Stale is the hash of the jobs that need a resync: job to pipeline.v1.StaleJob, binary. The gateway writes it with the
+// generation, capture takes out what a sweep has brought in line.
+func Stale(pipeline string) string { return tagged(pipeline, "stale") }
+
 // Stream is the main change stream of a job's partition; count is part of the name, so a new layout is new streams.
 func Stream(pipeline string, partition, count int, job string) string {
 	return "slipstream:{" + pipeline + ":" + strconv.Itoa(partition) + "of" + strconv.Itoa(count) + "}:" + job

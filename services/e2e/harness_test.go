@@ -26,8 +26,8 @@ import (
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if dir, err := binaries(); err == nil {
-		_ = os.RemoveAll(dir)
+	if built != "" {
+		_ = os.RemoveAll(built)
 	}
 	if code == 0 {
 		if err := goleak.Find(); err != nil {

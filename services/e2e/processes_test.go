@@ -37,12 +37,16 @@ func processNames() []string {
 	return names
 }
 
+// built is the folder that binaries made; empty while no test asked for them.
+var built string
+
 // binaries builds every service once a test run and gives the folder they are in.
 var binaries = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "slipstream-e2e-bin-")
 	if err != nil {
 		return "", err
 	}
+	built = dir
 	for _, name := range processNames() {
 		out, err := exec.Command("go", "build", "-o", filepath.Join(dir, name), "slipstream/services/"+name).CombinedOutput()
 		if err != nil {
@@ -75,17 +79,40 @@ type processes struct {
 // startProcesses starts every service, with further environment.
 func startProcesses(t *testing.T, redisAddr string, env ...string) *processes {
 	t.Helper()
-	return startProcessesFor(t, redisAddr, func(address string) (*grpc.ClientConn, error) { return host.Dial(address) }, env...)
+	p := prepareProcesses(t, redisAddr, env...)
+	p.run(processNames()...)
+	return p
 }
 
 // startProcessesFor starts every service; dial is how they are called.
 func startProcessesFor(t *testing.T, redisAddr string, dial func(string) (*grpc.ClientConn, error), env ...string) *processes {
 	t.Helper()
+	p := prepareProcesses(t, redisAddr, env...)
+	p.dial = dial
+	p.run(processNames()...)
+	return p
+}
+
+// run starts services and waits until they serve.
+func (p *processes) run(names ...string) {
+	p.t.Helper()
+	for _, name := range names {
+		p.start(name)
+	}
+	for _, name := range names {
+		p.healthy(name)
+	}
+}
+
+// prepareProcesses wires every service and starts none.
+func prepareProcesses(t *testing.T, redisAddr string, env ...string) *processes {
+	t.Helper()
 	bin, err := binaries()
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &processes{t: t, bin: bin, services: map[string]*service{}, conns: map[string]*grpc.ClientConn{}, dial: dial}
+	p := &processes{t: t, bin: bin, services: map[string]*service{}, conns: map[string]*grpc.ClientConn{}}
+	p.dial = func(address string) (*grpc.ClientConn, error) { return host.Dial(address) }
 	address := map[string]string{}
 	for _, name := range processNames() {
 		address[name] = freeAddress(t)
@@ -113,12 +140,6 @@ func startProcessesFor(t *testing.T, redisAddr string, dial func(string) (*grpc.
 	p.http = freeAddress(t)
 	add("gateway", "--http", p.http, "--redis", redisAddr, "--capture", address["capture"], "--transformer", address["transformer"], "--appliers", route)
 	t.Cleanup(p.stop)
-	for name := range p.services {
-		p.start(name)
-	}
-	for name := range p.services {
-		p.healthy(name)
-	}
 	return p
 }
 

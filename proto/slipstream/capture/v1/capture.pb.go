@@ -1227,7 +1227,13 @@ type Sweep struct {
 	// When the scan ended; 0: it runs.
 	EndedMs int64 `protobuf:"varint,8,opt,name=ended_ms,json=endedMs,proto3" json:"ended_ms,omitempty"`
 	// When every lane had settled what it found; 0: not yet.
-	SettledMs     int64 `protobuf:"varint,9,opt,name=settled_ms,json=settledMs,proto3" json:"settled_ms,omitempty"`
+	SettledMs int64 `protobuf:"varint,9,opt,name=settled_ms,json=settledMs,proto3" json:"settled_ms,omitempty"`
+	// It begins when every lane of the job runs this generation or a later one; 0: at once.
+	After uint64 `protobuf:"varint,10,opt,name=after,proto3" json:"after,omitempty"`
+	// The lowest generation that a lane of the job ran when it began: nothing of it was written by an older one. 0: not known.
+	Generation uint64 `protobuf:"varint,11,opt,name=generation,proto3" json:"generation,omitempty"`
+	// What it waits for before it begins; empty: nothing.
+	Waits         string `protobuf:"bytes,12,opt,name=waits,proto3" json:"waits,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1323,6 +1329,27 @@ func (x *Sweep) GetSettledMs() int64 {
 		return x.SettledMs
 	}
 	return 0
+}
+
+func (x *Sweep) GetAfter() uint64 {
+	if x != nil {
+		return x.After
+	}
+	return 0
+}
+
+func (x *Sweep) GetGeneration() uint64 {
+	if x != nil {
+		return x.Generation
+	}
+	return 0
+}
+
+func (x *Sweep) GetWaits() string {
+	if x != nil {
+		return x.Waits
+	}
+	return ""
 }
 
 // ListRejectedRequest names the dead letters to read.
@@ -2626,7 +2653,7 @@ const file_slipstream_capture_v1_capture_proto_rawDesc = "" +
 	"\bended_ms\x18\x05 \x01(\x03R\aendedMs\x12\x1f\n" +
 	"\vrepaired_ms\x18\x06 \x01(\x03R\n" +
 	"repairedMs\x12\x16\n" +
-	"\x06detail\x18\a \x01(\tR\x06detail\"\xe2\x01\n" +
+	"\x06detail\x18\a \x01(\tR\x06detail\"\xae\x02\n" +
 	"\x05Sweep\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +
 	"\x03job\x18\x02 \x01(\tR\x03job\x12\x14\n" +
@@ -2638,7 +2665,13 @@ const file_slipstream_capture_v1_capture_proto_rawDesc = "" +
 	"started_ms\x18\a \x01(\x03R\tstartedMs\x12\x19\n" +
 	"\bended_ms\x18\b \x01(\x03R\aendedMs\x12\x1d\n" +
 	"\n" +
-	"settled_ms\x18\t \x01(\x03R\tsettledMs\"\xc3\x01\n" +
+	"settled_ms\x18\t \x01(\x03R\tsettledMs\x12\x14\n" +
+	"\x05after\x18\n" +
+	" \x01(\x04R\x05after\x12\x1e\n" +
+	"\n" +
+	"generation\x18\v \x01(\x04R\n" +
+	"generation\x12\x14\n" +
+	"\x05waits\x18\f \x01(\tR\x05waits\"\xc3\x01\n" +
 	"\x13ListRejectedRequest\x12\x1a\n" +
 	"\bpipeline\x18\x01 \x01(\tR\bpipeline\x12\x10\n" +
 	"\x03job\x18\x02 \x01(\tR\x03job\x12\x1f\n" +

@@ -227,7 +227,10 @@ type DeployRequest struct {
 	// config.yaml and jobs/*.yaml.
 	Files []*v1.File `protobuf:"bytes,2,rep,name=files,proto3" json:"files,omitempty"`
 	// Validate and tell, but store nothing.
-	DryRun        bool `protobuf:"varint,3,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	DryRun bool `protobuf:"varint,3,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	// Resync, in the background, every job that needs it, those among them that needed it before. Jobs that keep history are
+	// left out: a resync would add to it.
+	Resync        bool `protobuf:"varint,4,opt,name=resync,proto3" json:"resync,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -283,6 +286,13 @@ func (x *DeployRequest) GetDryRun() bool {
 	return false
 }
 
+func (x *DeployRequest) GetResync() bool {
+	if x != nil {
+		return x.Resync
+	}
+	return false
+}
+
 // DeployResponse tells what was deployed.
 type DeployResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -293,7 +303,13 @@ type DeployResponse struct {
 	// Whether anything differs from the generation before.
 	Changed bool `protobuf:"varint,3,opt,name=changed,proto3" json:"changed,omitempty"`
 	// What was created, or with dry_run would be.
-	Created       []*ConnectionPlan `protobuf:"bytes,4,rep,name=created,proto3" json:"created,omitempty"`
+	Created []*ConnectionPlan `protobuf:"bytes,4,rep,name=created,proto3" json:"created,omitempty"`
+	// Jobs that go on and whose meaning changes: what changed, and what stays.
+	ChangedJobs []*ChangedJob `protobuf:"bytes,5,rep,name=changed_jobs,json=changedJobs,proto3" json:"changed_jobs,omitempty"`
+	// Every job that needs a resync now, or with dry_run would, those among them that needed it before.
+	Stale []*v1.StaleJob `protobuf:"bytes,6,rep,name=stale,proto3" json:"stale,omitempty"`
+	// The meaning of the jobs was compared. A gateway of an older version does not, and resyncs nothing.
+	Compared      bool `protobuf:"varint,7,opt,name=compared,proto3" json:"compared,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -356,6 +372,82 @@ func (x *DeployResponse) GetCreated() []*ConnectionPlan {
 	return nil
 }
 
+func (x *DeployResponse) GetChangedJobs() []*ChangedJob {
+	if x != nil {
+		return x.ChangedJobs
+	}
+	return nil
+}
+
+func (x *DeployResponse) GetStale() []*v1.StaleJob {
+	if x != nil {
+		return x.Stale
+	}
+	return nil
+}
+
+func (x *DeployResponse) GetCompared() bool {
+	if x != nil {
+		return x.Compared
+	}
+	return false
+}
+
+// ChangedJob is a job that a deploy changes in a way that rows show.
+type ChangedJob struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Job.
+	Job string `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
+	// What changed.
+	Changes       []*v1.MeaningChange `protobuf:"bytes,2,rep,name=changes,proto3" json:"changes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChangedJob) Reset() {
+	*x = ChangedJob{}
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChangedJob) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChangedJob) ProtoMessage() {}
+
+func (x *ChangedJob) ProtoReflect() protoreflect.Message {
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChangedJob.ProtoReflect.Descriptor instead.
+func (*ChangedJob) Descriptor() ([]byte, []int) {
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *ChangedJob) GetJob() string {
+	if x != nil {
+		return x.Job
+	}
+	return ""
+}
+
+func (x *ChangedJob) GetChanges() []*v1.MeaningChange {
+	if x != nil {
+		return x.Changes
+	}
+	return nil
+}
+
 // StartRequest names the pipeline.
 type StartRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -367,7 +459,7 @@ type StartRequest struct {
 
 func (x *StartRequest) Reset() {
 	*x = StartRequest{}
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[5]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -379,7 +471,7 @@ func (x *StartRequest) String() string {
 func (*StartRequest) ProtoMessage() {}
 
 func (x *StartRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[5]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -392,7 +484,7 @@ func (x *StartRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartRequest.ProtoReflect.Descriptor instead.
 func (*StartRequest) Descriptor() ([]byte, []int) {
-	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{5}
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *StartRequest) GetPipeline() string {
@@ -413,7 +505,7 @@ type StartResponse struct {
 
 func (x *StartResponse) Reset() {
 	*x = StartResponse{}
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[6]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -425,7 +517,7 @@ func (x *StartResponse) String() string {
 func (*StartResponse) ProtoMessage() {}
 
 func (x *StartResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[6]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -438,7 +530,7 @@ func (x *StartResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartResponse.ProtoReflect.Descriptor instead.
 func (*StartResponse) Descriptor() ([]byte, []int) {
-	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{6}
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *StartResponse) GetGeneration() uint64 {
@@ -459,7 +551,7 @@ type StopRequest struct {
 
 func (x *StopRequest) Reset() {
 	*x = StopRequest{}
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[7]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -471,7 +563,7 @@ func (x *StopRequest) String() string {
 func (*StopRequest) ProtoMessage() {}
 
 func (x *StopRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[7]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -484,7 +576,7 @@ func (x *StopRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopRequest.ProtoReflect.Descriptor instead.
 func (*StopRequest) Descriptor() ([]byte, []int) {
-	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{7}
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *StopRequest) GetPipeline() string {
@@ -505,7 +597,7 @@ type StopResponse struct {
 
 func (x *StopResponse) Reset() {
 	*x = StopResponse{}
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[8]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -517,7 +609,7 @@ func (x *StopResponse) String() string {
 func (*StopResponse) ProtoMessage() {}
 
 func (x *StopResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[8]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -530,7 +622,7 @@ func (x *StopResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopResponse.ProtoReflect.Descriptor instead.
 func (*StopResponse) Descriptor() ([]byte, []int) {
-	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{8}
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *StopResponse) GetGeneration() uint64 {
@@ -551,7 +643,7 @@ type StatusRequest struct {
 
 func (x *StatusRequest) Reset() {
 	*x = StatusRequest{}
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[9]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -563,7 +655,7 @@ func (x *StatusRequest) String() string {
 func (*StatusRequest) ProtoMessage() {}
 
 func (x *StatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[9]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -576,7 +668,7 @@ func (x *StatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusRequest.ProtoReflect.Descriptor instead.
 func (*StatusRequest) Descriptor() ([]byte, []int) {
-	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{9}
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *StatusRequest) GetPipeline() string {
@@ -596,14 +688,16 @@ type StatusResponse struct {
 	// Services and whether they answer.
 	Services []*ServiceStatus `protobuf:"bytes,3,rep,name=services,proto3" json:"services,omitempty"`
 	// Version of Slipstream.
-	Version       string `protobuf:"bytes,4,opt,name=version,proto3" json:"version,omitempty"`
+	Version string `protobuf:"bytes,4,opt,name=version,proto3" json:"version,omitempty"`
+	// Jobs that need a resync, because their meaning changed since rows were written. How far one is, status.sweeps tell.
+	Stale         []*v1.StaleJob `protobuf:"bytes,5,rep,name=stale,proto3" json:"stale,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *StatusResponse) Reset() {
 	*x = StatusResponse{}
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[10]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -615,7 +709,7 @@ func (x *StatusResponse) String() string {
 func (*StatusResponse) ProtoMessage() {}
 
 func (x *StatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[10]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -628,7 +722,7 @@ func (x *StatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusResponse.ProtoReflect.Descriptor instead.
 func (*StatusResponse) Descriptor() ([]byte, []int) {
-	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{10}
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *StatusResponse) GetStatus() *v12.PipelineStatus {
@@ -659,6 +753,13 @@ func (x *StatusResponse) GetVersion() string {
 	return ""
 }
 
+func (x *StatusResponse) GetStale() []*v1.StaleJob {
+	if x != nil {
+		return x.Stale
+	}
+	return nil
+}
+
 // WatchStatusRequest names the pipeline.
 type WatchStatusRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -672,7 +773,7 @@ type WatchStatusRequest struct {
 
 func (x *WatchStatusRequest) Reset() {
 	*x = WatchStatusRequest{}
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[11]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -684,7 +785,7 @@ func (x *WatchStatusRequest) String() string {
 func (*WatchStatusRequest) ProtoMessage() {}
 
 func (x *WatchStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[11]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -697,7 +798,7 @@ func (x *WatchStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchStatusRequest.ProtoReflect.Descriptor instead.
 func (*WatchStatusRequest) Descriptor() ([]byte, []int) {
-	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{11}
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *WatchStatusRequest) GetPipeline() string {
@@ -725,7 +826,7 @@ type WatchStatusResponse struct {
 
 func (x *WatchStatusResponse) Reset() {
 	*x = WatchStatusResponse{}
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[12]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -737,7 +838,7 @@ func (x *WatchStatusResponse) String() string {
 func (*WatchStatusResponse) ProtoMessage() {}
 
 func (x *WatchStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[12]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -750,7 +851,7 @@ func (x *WatchStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchStatusResponse.ProtoReflect.Descriptor instead.
 func (*WatchStatusResponse) Descriptor() ([]byte, []int) {
-	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{12}
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *WatchStatusResponse) GetStatus() *StatusResponse {
@@ -783,7 +884,7 @@ type ConnectionStatus struct {
 
 func (x *ConnectionStatus) Reset() {
 	*x = ConnectionStatus{}
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[13]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -795,7 +896,7 @@ func (x *ConnectionStatus) String() string {
 func (*ConnectionStatus) ProtoMessage() {}
 
 func (x *ConnectionStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[13]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -808,7 +909,7 @@ func (x *ConnectionStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConnectionStatus.ProtoReflect.Descriptor instead.
 func (*ConnectionStatus) Descriptor() ([]byte, []int) {
-	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{13}
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ConnectionStatus) GetName() string {
@@ -877,7 +978,7 @@ type ServiceStatus struct {
 
 func (x *ServiceStatus) Reset() {
 	*x = ServiceStatus{}
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[14]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -889,7 +990,7 @@ func (x *ServiceStatus) String() string {
 func (*ServiceStatus) ProtoMessage() {}
 
 func (x *ServiceStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[14]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -902,7 +1003,7 @@ func (x *ServiceStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServiceStatus.ProtoReflect.Descriptor instead.
 func (*ServiceStatus) Descriptor() ([]byte, []int) {
-	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{14}
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ServiceStatus) GetName() string {
@@ -944,7 +1045,7 @@ type ListJobsRequest struct {
 
 func (x *ListJobsRequest) Reset() {
 	*x = ListJobsRequest{}
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[15]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -956,7 +1057,7 @@ func (x *ListJobsRequest) String() string {
 func (*ListJobsRequest) ProtoMessage() {}
 
 func (x *ListJobsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[15]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -969,7 +1070,7 @@ func (x *ListJobsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListJobsRequest.ProtoReflect.Descriptor instead.
 func (*ListJobsRequest) Descriptor() ([]byte, []int) {
-	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{15}
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ListJobsRequest) GetPipeline() string {
@@ -983,14 +1084,16 @@ func (x *ListJobsRequest) GetPipeline() string {
 type ListJobsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Jobs, sorted by name.
-	Jobs          []*v1.Job `protobuf:"bytes,1,rep,name=jobs,proto3" json:"jobs,omitempty"`
+	Jobs []*v1.Job `protobuf:"bytes,1,rep,name=jobs,proto3" json:"jobs,omitempty"`
+	// Those of them that need a resync.
+	Stale         []*v1.StaleJob `protobuf:"bytes,2,rep,name=stale,proto3" json:"stale,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListJobsResponse) Reset() {
 	*x = ListJobsResponse{}
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[16]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1002,7 +1105,7 @@ func (x *ListJobsResponse) String() string {
 func (*ListJobsResponse) ProtoMessage() {}
 
 func (x *ListJobsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[16]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1015,12 +1118,19 @@ func (x *ListJobsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListJobsResponse.ProtoReflect.Descriptor instead.
 func (*ListJobsResponse) Descriptor() ([]byte, []int) {
-	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{16}
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ListJobsResponse) GetJobs() []*v1.Job {
 	if x != nil {
 		return x.Jobs
+	}
+	return nil
+}
+
+func (x *ListJobsResponse) GetStale() []*v1.StaleJob {
+	if x != nil {
+		return x.Stale
 	}
 	return nil
 }
@@ -1038,7 +1148,7 @@ type DescribeJobRequest struct {
 
 func (x *DescribeJobRequest) Reset() {
 	*x = DescribeJobRequest{}
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[17]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1050,7 +1160,7 @@ func (x *DescribeJobRequest) String() string {
 func (*DescribeJobRequest) ProtoMessage() {}
 
 func (x *DescribeJobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[17]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1063,7 +1173,7 @@ func (x *DescribeJobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeJobRequest.ProtoReflect.Descriptor instead.
 func (*DescribeJobRequest) Descriptor() ([]byte, []int) {
-	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{17}
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *DescribeJobRequest) GetPipeline() string {
@@ -1086,14 +1196,16 @@ type DescribeJobResponse struct {
 	// The file as written; "name:" is put first where the file has none.
 	Yaml string `protobuf:"bytes,1,opt,name=yaml,proto3" json:"yaml,omitempty"`
 	// The job as compiled.
-	Job           *v1.Job `protobuf:"bytes,2,opt,name=job,proto3" json:"job,omitempty"`
+	Job *v1.Job `protobuf:"bytes,2,opt,name=job,proto3" json:"job,omitempty"`
+	// Set where the job needs a resync.
+	Stale         *v1.StaleJob `protobuf:"bytes,3,opt,name=stale,proto3" json:"stale,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *DescribeJobResponse) Reset() {
 	*x = DescribeJobResponse{}
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[18]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1105,7 +1217,7 @@ func (x *DescribeJobResponse) String() string {
 func (*DescribeJobResponse) ProtoMessage() {}
 
 func (x *DescribeJobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[18]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1118,7 +1230,7 @@ func (x *DescribeJobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeJobResponse.ProtoReflect.Descriptor instead.
 func (*DescribeJobResponse) Descriptor() ([]byte, []int) {
-	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{18}
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *DescribeJobResponse) GetYaml() string {
@@ -1131,6 +1243,13 @@ func (x *DescribeJobResponse) GetYaml() string {
 func (x *DescribeJobResponse) GetJob() *v1.Job {
 	if x != nil {
 		return x.Job
+	}
+	return nil
+}
+
+func (x *DescribeJobResponse) GetStale() *v1.StaleJob {
+	if x != nil {
+		return x.Stale
 	}
 	return nil
 }
@@ -1156,7 +1275,7 @@ type ListRejectedRequest struct {
 
 func (x *ListRejectedRequest) Reset() {
 	*x = ListRejectedRequest{}
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[19]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1168,7 +1287,7 @@ func (x *ListRejectedRequest) String() string {
 func (*ListRejectedRequest) ProtoMessage() {}
 
 func (x *ListRejectedRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[19]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1181,7 +1300,7 @@ func (x *ListRejectedRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRejectedRequest.ProtoReflect.Descriptor instead.
 func (*ListRejectedRequest) Descriptor() ([]byte, []int) {
-	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{19}
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ListRejectedRequest) GetPipeline() string {
@@ -1237,7 +1356,7 @@ type ListRejectedResponse struct {
 
 func (x *ListRejectedResponse) Reset() {
 	*x = ListRejectedResponse{}
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[20]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1249,7 +1368,7 @@ func (x *ListRejectedResponse) String() string {
 func (*ListRejectedResponse) ProtoMessage() {}
 
 func (x *ListRejectedResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[20]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1262,7 +1381,7 @@ func (x *ListRejectedResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRejectedResponse.ProtoReflect.Descriptor instead.
 func (*ListRejectedResponse) Descriptor() ([]byte, []int) {
-	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{20}
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ListRejectedResponse) GetStreams() []*v12.DeadLetterStream {
@@ -1293,7 +1412,7 @@ type ReplayRequest struct {
 
 func (x *ReplayRequest) Reset() {
 	*x = ReplayRequest{}
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[21]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1305,7 +1424,7 @@ func (x *ReplayRequest) String() string {
 func (*ReplayRequest) ProtoMessage() {}
 
 func (x *ReplayRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[21]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1318,7 +1437,7 @@ func (x *ReplayRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplayRequest.ProtoReflect.Descriptor instead.
 func (*ReplayRequest) Descriptor() ([]byte, []int) {
-	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{21}
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ReplayRequest) GetPipeline() string {
@@ -1374,7 +1493,7 @@ type ReplayResponse struct {
 
 func (x *ReplayResponse) Reset() {
 	*x = ReplayResponse{}
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[22]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1386,7 +1505,7 @@ func (x *ReplayResponse) String() string {
 func (*ReplayResponse) ProtoMessage() {}
 
 func (x *ReplayResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[22]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1399,7 +1518,7 @@ func (x *ReplayResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplayResponse.ProtoReflect.Descriptor instead.
 func (*ReplayResponse) Descriptor() ([]byte, []int) {
-	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{22}
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ReplayResponse) GetStreams() []*v12.ReplayedStream {
@@ -1434,7 +1553,7 @@ type TestJobRequest struct {
 
 func (x *TestJobRequest) Reset() {
 	*x = TestJobRequest{}
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[23]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1446,7 +1565,7 @@ func (x *TestJobRequest) String() string {
 func (*TestJobRequest) ProtoMessage() {}
 
 func (x *TestJobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[23]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1459,7 +1578,7 @@ func (x *TestJobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TestJobRequest.ProtoReflect.Descriptor instead.
 func (*TestJobRequest) Descriptor() ([]byte, []int) {
-	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{23}
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *TestJobRequest) GetPipeline() string {
@@ -1537,7 +1656,7 @@ type TestRecord struct {
 
 func (x *TestRecord) Reset() {
 	*x = TestRecord{}
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[24]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1549,7 +1668,7 @@ func (x *TestRecord) String() string {
 func (*TestRecord) ProtoMessage() {}
 
 func (x *TestRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[24]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1562,7 +1681,7 @@ func (x *TestRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TestRecord.ProtoReflect.Descriptor instead.
 func (*TestRecord) Descriptor() ([]byte, []int) {
-	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{24}
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *TestRecord) GetKey() string {
@@ -1619,7 +1738,7 @@ type TestJobResponse struct {
 
 func (x *TestJobResponse) Reset() {
 	*x = TestJobResponse{}
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[25]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1631,7 +1750,7 @@ func (x *TestJobResponse) String() string {
 func (*TestJobResponse) ProtoMessage() {}
 
 func (x *TestJobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[25]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1644,7 +1763,7 @@ func (x *TestJobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TestJobResponse.ProtoReflect.Descriptor instead.
 func (*TestJobResponse) Descriptor() ([]byte, []int) {
-	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{25}
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *TestJobResponse) GetProblems() []*v1.Problem {
@@ -1695,7 +1814,7 @@ type TestedConnection struct {
 
 func (x *TestedConnection) Reset() {
 	*x = TestedConnection{}
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[26]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1707,7 +1826,7 @@ func (x *TestedConnection) String() string {
 func (*TestedConnection) ProtoMessage() {}
 
 func (x *TestedConnection) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[26]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1720,7 +1839,7 @@ func (x *TestedConnection) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TestedConnection.ProtoReflect.Descriptor instead.
 func (*TestedConnection) Descriptor() ([]byte, []int) {
-	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{26}
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *TestedConnection) GetConnection() string {
@@ -1748,7 +1867,7 @@ type ListDeadLetterStreamsRequest struct {
 
 func (x *ListDeadLetterStreamsRequest) Reset() {
 	*x = ListDeadLetterStreamsRequest{}
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[27]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1760,7 +1879,7 @@ func (x *ListDeadLetterStreamsRequest) String() string {
 func (*ListDeadLetterStreamsRequest) ProtoMessage() {}
 
 func (x *ListDeadLetterStreamsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[27]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1773,7 +1892,7 @@ func (x *ListDeadLetterStreamsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDeadLetterStreamsRequest.ProtoReflect.Descriptor instead.
 func (*ListDeadLetterStreamsRequest) Descriptor() ([]byte, []int) {
-	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{27}
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ListDeadLetterStreamsRequest) GetPipeline() string {
@@ -1794,7 +1913,7 @@ type ListDeadLetterStreamsResponse struct {
 
 func (x *ListDeadLetterStreamsResponse) Reset() {
 	*x = ListDeadLetterStreamsResponse{}
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[28]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1806,7 +1925,7 @@ func (x *ListDeadLetterStreamsResponse) String() string {
 func (*ListDeadLetterStreamsResponse) ProtoMessage() {}
 
 func (x *ListDeadLetterStreamsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[28]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1819,7 +1938,7 @@ func (x *ListDeadLetterStreamsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDeadLetterStreamsResponse.ProtoReflect.Descriptor instead.
 func (*ListDeadLetterStreamsResponse) Descriptor() ([]byte, []int) {
-	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{28}
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ListDeadLetterStreamsResponse) GetStreams() []*v12.DeadLetterStream {
@@ -1842,7 +1961,7 @@ type ResyncRequest struct {
 
 func (x *ResyncRequest) Reset() {
 	*x = ResyncRequest{}
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[29]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1854,7 +1973,7 @@ func (x *ResyncRequest) String() string {
 func (*ResyncRequest) ProtoMessage() {}
 
 func (x *ResyncRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[29]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1867,7 +1986,7 @@ func (x *ResyncRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResyncRequest.ProtoReflect.Descriptor instead.
 func (*ResyncRequest) Descriptor() ([]byte, []int) {
-	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{29}
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ResyncRequest) GetPipeline() string {
@@ -1895,7 +2014,7 @@ type ResyncResponse struct {
 
 func (x *ResyncResponse) Reset() {
 	*x = ResyncResponse{}
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[30]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1907,7 +2026,7 @@ func (x *ResyncResponse) String() string {
 func (*ResyncResponse) ProtoMessage() {}
 
 func (x *ResyncResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[30]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1920,7 +2039,7 @@ func (x *ResyncResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResyncResponse.ProtoReflect.Descriptor instead.
 func (*ResyncResponse) Descriptor() ([]byte, []int) {
-	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{30}
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ResyncResponse) GetSweeps() []*v12.RequestedSweep {
@@ -1943,7 +2062,7 @@ type ResetRequest struct {
 
 func (x *ResetRequest) Reset() {
 	*x = ResetRequest{}
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[31]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1955,7 +2074,7 @@ func (x *ResetRequest) String() string {
 func (*ResetRequest) ProtoMessage() {}
 
 func (x *ResetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[31]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1968,7 +2087,7 @@ func (x *ResetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResetRequest.ProtoReflect.Descriptor instead.
 func (*ResetRequest) Descriptor() ([]byte, []int) {
-	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{31}
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ResetRequest) GetPipeline() string {
@@ -1996,7 +2115,7 @@ type ResetResponse struct {
 
 func (x *ResetResponse) Reset() {
 	*x = ResetResponse{}
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[32]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2008,7 +2127,7 @@ func (x *ResetResponse) String() string {
 func (*ResetResponse) ProtoMessage() {}
 
 func (x *ResetResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[32]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2021,7 +2140,7 @@ func (x *ResetResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResetResponse.ProtoReflect.Descriptor instead.
 func (*ResetResponse) Descriptor() ([]byte, []int) {
-	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{32}
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ResetResponse) GetSweeps() []*v12.RequestedSweep {
@@ -2046,7 +2165,7 @@ type ConfigureRequest struct {
 
 func (x *ConfigureRequest) Reset() {
 	*x = ConfigureRequest{}
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[33]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2058,7 +2177,7 @@ func (x *ConfigureRequest) String() string {
 func (*ConfigureRequest) ProtoMessage() {}
 
 func (x *ConfigureRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[33]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2071,7 +2190,7 @@ func (x *ConfigureRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigureRequest.ProtoReflect.Descriptor instead.
 func (*ConfigureRequest) Descriptor() ([]byte, []int) {
-	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{33}
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ConfigureRequest) GetPipeline() string {
@@ -2108,7 +2227,7 @@ type ConfigureResponse struct {
 
 func (x *ConfigureResponse) Reset() {
 	*x = ConfigureResponse{}
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[34]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2120,7 +2239,7 @@ func (x *ConfigureResponse) String() string {
 func (*ConfigureResponse) ProtoMessage() {}
 
 func (x *ConfigureResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[34]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2133,7 +2252,7 @@ func (x *ConfigureResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigureResponse.ProtoReflect.Descriptor instead.
 func (*ConfigureResponse) Descriptor() ([]byte, []int) {
-	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{34}
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *ConfigureResponse) GetProblems() []*v1.Problem {
@@ -2169,7 +2288,7 @@ type SupportPackageRequest struct {
 
 func (x *SupportPackageRequest) Reset() {
 	*x = SupportPackageRequest{}
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[35]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2181,7 +2300,7 @@ func (x *SupportPackageRequest) String() string {
 func (*SupportPackageRequest) ProtoMessage() {}
 
 func (x *SupportPackageRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[35]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2194,7 +2313,7 @@ func (x *SupportPackageRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SupportPackageRequest.ProtoReflect.Descriptor instead.
 func (*SupportPackageRequest) Descriptor() ([]byte, []int) {
-	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{35}
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *SupportPackageRequest) GetPipeline() string {
@@ -2245,7 +2364,7 @@ type SupportPackageResponse struct {
 
 func (x *SupportPackageResponse) Reset() {
 	*x = SupportPackageResponse{}
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[36]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2257,7 +2376,7 @@ func (x *SupportPackageResponse) String() string {
 func (*SupportPackageResponse) ProtoMessage() {}
 
 func (x *SupportPackageResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[36]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2270,7 +2389,7 @@ func (x *SupportPackageResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SupportPackageResponse.ProtoReflect.Descriptor instead.
 func (*SupportPackageResponse) Descriptor() ([]byte, []int) {
-	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{36}
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *SupportPackageResponse) GetPath() string {
@@ -2291,7 +2410,7 @@ var File_slipstream_gateway_v1_gateway_proto protoreflect.FileDescriptor
 
 const file_slipstream_gateway_v1_gateway_proto_rawDesc = "" +
 	"\n" +
-	"#slipstream/gateway/v1/gateway.proto\x12\x15slipstream.gateway.v1\x1a#slipstream/applier/v1/applier.proto\x1a#slipstream/capture/v1/capture.proto\x1a%slipstream/capture/v1/configure.proto\x1a!slipstream/gateway/v1/trace.proto\x1a slipstream/pipeline/v1/job.proto\x1a%slipstream/pipeline/v1/pipeline.proto\x1a+slipstream/transformer/v1/transformer.proto\"\x8f\x01\n" +
+	"#slipstream/gateway/v1/gateway.proto\x12\x15slipstream.gateway.v1\x1a#slipstream/applier/v1/applier.proto\x1a#slipstream/capture/v1/capture.proto\x1a%slipstream/capture/v1/configure.proto\x1a!slipstream/gateway/v1/trace.proto\x1a slipstream/pipeline/v1/job.proto\x1a%slipstream/pipeline/v1/pipeline.proto\x1a\"slipstream/pipeline/v1/stale.proto\x1a+slipstream/transformer/v1/transformer.proto\"\x8f\x01\n" +
 	"\x0fValidateRequest\x12\x1a\n" +
 	"\bpipeline\x18\x01 \x01(\tR\bpipeline\x122\n" +
 	"\x05files\x18\x02 \x03(\v2\x1c.slipstream.pipeline.v1.FileR\x05files\x12\x18\n" +
@@ -2307,18 +2426,26 @@ const file_slipstream_gateway_v1_gateway_proto_rawDesc = "" +
 	"connection\x12@\n" +
 	"\n" +
 	"statements\x18\x02 \x03(\v2 .slipstream.applier.v1.StatementR\n" +
-	"statements\"x\n" +
+	"statements\"\x90\x01\n" +
 	"\rDeployRequest\x12\x1a\n" +
 	"\bpipeline\x18\x01 \x01(\tR\bpipeline\x122\n" +
 	"\x05files\x18\x02 \x03(\v2\x1c.slipstream.pipeline.v1.FileR\x05files\x12\x17\n" +
-	"\adry_run\x18\x03 \x01(\bR\x06dryRun\"\xc8\x01\n" +
+	"\adry_run\x18\x03 \x01(\bR\x06dryRun\x12\x16\n" +
+	"\x06resync\x18\x04 \x01(\bR\x06resync\"\xe2\x02\n" +
 	"\x0eDeployResponse\x12;\n" +
 	"\bproblems\x18\x01 \x03(\v2\x1f.slipstream.pipeline.v1.ProblemR\bproblems\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x02 \x01(\x04R\n" +
 	"generation\x12\x18\n" +
 	"\achanged\x18\x03 \x01(\bR\achanged\x12?\n" +
-	"\acreated\x18\x04 \x03(\v2%.slipstream.gateway.v1.ConnectionPlanR\acreated\"*\n" +
+	"\acreated\x18\x04 \x03(\v2%.slipstream.gateway.v1.ConnectionPlanR\acreated\x12D\n" +
+	"\fchanged_jobs\x18\x05 \x03(\v2!.slipstream.gateway.v1.ChangedJobR\vchangedJobs\x126\n" +
+	"\x05stale\x18\x06 \x03(\v2 .slipstream.pipeline.v1.StaleJobR\x05stale\x12\x1a\n" +
+	"\bcompared\x18\a \x01(\bR\bcompared\"_\n" +
+	"\n" +
+	"ChangedJob\x12\x10\n" +
+	"\x03job\x18\x01 \x01(\tR\x03job\x12?\n" +
+	"\achanges\x18\x02 \x03(\v2%.slipstream.pipeline.v1.MeaningChangeR\achanges\"*\n" +
 	"\fStartRequest\x12\x1a\n" +
 	"\bpipeline\x18\x01 \x01(\tR\bpipeline\"/\n" +
 	"\rStartResponse\x12\x1e\n" +
@@ -2332,12 +2459,13 @@ const file_slipstream_gateway_v1_gateway_proto_rawDesc = "" +
 	"generation\x18\x01 \x01(\x04R\n" +
 	"generation\"+\n" +
 	"\rStatusRequest\x12\x1a\n" +
-	"\bpipeline\x18\x01 \x01(\tR\bpipeline\"\xf6\x01\n" +
+	"\bpipeline\x18\x01 \x01(\tR\bpipeline\"\xae\x02\n" +
 	"\x0eStatusResponse\x12=\n" +
 	"\x06status\x18\x01 \x01(\v2%.slipstream.capture.v1.PipelineStatusR\x06status\x12I\n" +
 	"\vconnections\x18\x02 \x03(\v2'.slipstream.gateway.v1.ConnectionStatusR\vconnections\x12@\n" +
 	"\bservices\x18\x03 \x03(\v2$.slipstream.gateway.v1.ServiceStatusR\bservices\x12\x18\n" +
-	"\aversion\x18\x04 \x01(\tR\aversion\"Q\n" +
+	"\aversion\x18\x04 \x01(\tR\aversion\x126\n" +
+	"\x05stale\x18\x05 \x03(\v2 .slipstream.pipeline.v1.StaleJobR\x05stale\"Q\n" +
 	"\x12WatchStatusRequest\x12\x1a\n" +
 	"\bpipeline\x18\x01 \x01(\tR\bpipeline\x12\x1f\n" +
 	"\vinterval_ms\x18\x02 \x01(\rR\n" +
@@ -2358,15 +2486,17 @@ const file_slipstream_gateway_v1_gateway_proto_rawDesc = "" +
 	"\x06status\x18\x03 \x01(\tR\x06status\x12\x18\n" +
 	"\aversion\x18\x04 \x01(\tR\aversion\"-\n" +
 	"\x0fListJobsRequest\x12\x1a\n" +
-	"\bpipeline\x18\x01 \x01(\tR\bpipeline\"C\n" +
+	"\bpipeline\x18\x01 \x01(\tR\bpipeline\"{\n" +
 	"\x10ListJobsResponse\x12/\n" +
-	"\x04jobs\x18\x01 \x03(\v2\x1b.slipstream.pipeline.v1.JobR\x04jobs\"B\n" +
+	"\x04jobs\x18\x01 \x03(\v2\x1b.slipstream.pipeline.v1.JobR\x04jobs\x126\n" +
+	"\x05stale\x18\x02 \x03(\v2 .slipstream.pipeline.v1.StaleJobR\x05stale\"B\n" +
 	"\x12DescribeJobRequest\x12\x1a\n" +
 	"\bpipeline\x18\x01 \x01(\tR\bpipeline\x12\x10\n" +
-	"\x03job\x18\x02 \x01(\tR\x03job\"X\n" +
+	"\x03job\x18\x02 \x01(\tR\x03job\"\x90\x01\n" +
 	"\x13DescribeJobResponse\x12\x12\n" +
 	"\x04yaml\x18\x01 \x01(\tR\x04yaml\x12-\n" +
-	"\x03job\x18\x02 \x01(\v2\x1b.slipstream.pipeline.v1.JobR\x03job\"\xaf\x01\n" +
+	"\x03job\x18\x02 \x01(\v2\x1b.slipstream.pipeline.v1.JobR\x03job\x126\n" +
+	"\x05stale\x18\x03 \x01(\v2 .slipstream.pipeline.v1.StaleJobR\x05stale\"\xaf\x01\n" +
 	"\x13ListRejectedRequest\x12\x1a\n" +
 	"\bpipeline\x18\x01 \x01(\tR\bpipeline\x12\x10\n" +
 	"\x03job\x18\x02 \x01(\tR\x03job\x12\x1f\n" +
@@ -2477,129 +2607,138 @@ func file_slipstream_gateway_v1_gateway_proto_rawDescGZIP() []byte {
 	return file_slipstream_gateway_v1_gateway_proto_rawDescData
 }
 
-var file_slipstream_gateway_v1_gateway_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
+var file_slipstream_gateway_v1_gateway_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
 var file_slipstream_gateway_v1_gateway_proto_goTypes = []any{
 	(*ValidateRequest)(nil),               // 0: slipstream.gateway.v1.ValidateRequest
 	(*ValidateResponse)(nil),              // 1: slipstream.gateway.v1.ValidateResponse
 	(*ConnectionPlan)(nil),                // 2: slipstream.gateway.v1.ConnectionPlan
 	(*DeployRequest)(nil),                 // 3: slipstream.gateway.v1.DeployRequest
 	(*DeployResponse)(nil),                // 4: slipstream.gateway.v1.DeployResponse
-	(*StartRequest)(nil),                  // 5: slipstream.gateway.v1.StartRequest
-	(*StartResponse)(nil),                 // 6: slipstream.gateway.v1.StartResponse
-	(*StopRequest)(nil),                   // 7: slipstream.gateway.v1.StopRequest
-	(*StopResponse)(nil),                  // 8: slipstream.gateway.v1.StopResponse
-	(*StatusRequest)(nil),                 // 9: slipstream.gateway.v1.StatusRequest
-	(*StatusResponse)(nil),                // 10: slipstream.gateway.v1.StatusResponse
-	(*WatchStatusRequest)(nil),            // 11: slipstream.gateway.v1.WatchStatusRequest
-	(*WatchStatusResponse)(nil),           // 12: slipstream.gateway.v1.WatchStatusResponse
-	(*ConnectionStatus)(nil),              // 13: slipstream.gateway.v1.ConnectionStatus
-	(*ServiceStatus)(nil),                 // 14: slipstream.gateway.v1.ServiceStatus
-	(*ListJobsRequest)(nil),               // 15: slipstream.gateway.v1.ListJobsRequest
-	(*ListJobsResponse)(nil),              // 16: slipstream.gateway.v1.ListJobsResponse
-	(*DescribeJobRequest)(nil),            // 17: slipstream.gateway.v1.DescribeJobRequest
-	(*DescribeJobResponse)(nil),           // 18: slipstream.gateway.v1.DescribeJobResponse
-	(*ListRejectedRequest)(nil),           // 19: slipstream.gateway.v1.ListRejectedRequest
-	(*ListRejectedResponse)(nil),          // 20: slipstream.gateway.v1.ListRejectedResponse
-	(*ReplayRequest)(nil),                 // 21: slipstream.gateway.v1.ReplayRequest
-	(*ReplayResponse)(nil),                // 22: slipstream.gateway.v1.ReplayResponse
-	(*TestJobRequest)(nil),                // 23: slipstream.gateway.v1.TestJobRequest
-	(*TestRecord)(nil),                    // 24: slipstream.gateway.v1.TestRecord
-	(*TestJobResponse)(nil),               // 25: slipstream.gateway.v1.TestJobResponse
-	(*TestedConnection)(nil),              // 26: slipstream.gateway.v1.TestedConnection
-	(*ListDeadLetterStreamsRequest)(nil),  // 27: slipstream.gateway.v1.ListDeadLetterStreamsRequest
-	(*ListDeadLetterStreamsResponse)(nil), // 28: slipstream.gateway.v1.ListDeadLetterStreamsResponse
-	(*ResyncRequest)(nil),                 // 29: slipstream.gateway.v1.ResyncRequest
-	(*ResyncResponse)(nil),                // 30: slipstream.gateway.v1.ResyncResponse
-	(*ResetRequest)(nil),                  // 31: slipstream.gateway.v1.ResetRequest
-	(*ResetResponse)(nil),                 // 32: slipstream.gateway.v1.ResetResponse
-	(*ConfigureRequest)(nil),              // 33: slipstream.gateway.v1.ConfigureRequest
-	(*ConfigureResponse)(nil),             // 34: slipstream.gateway.v1.ConfigureResponse
-	(*SupportPackageRequest)(nil),         // 35: slipstream.gateway.v1.SupportPackageRequest
-	(*SupportPackageResponse)(nil),        // 36: slipstream.gateway.v1.SupportPackageResponse
-	(*v1.File)(nil),                       // 37: slipstream.pipeline.v1.File
-	(*v1.Problem)(nil),                    // 38: slipstream.pipeline.v1.Problem
-	(*v1.Pipeline)(nil),                   // 39: slipstream.pipeline.v1.Pipeline
-	(*v11.Statement)(nil),                 // 40: slipstream.applier.v1.Statement
-	(*v12.PipelineStatus)(nil),            // 41: slipstream.capture.v1.PipelineStatus
-	(*v1.Job)(nil),                        // 42: slipstream.pipeline.v1.Job
-	(*v12.DeadLetterStream)(nil),          // 43: slipstream.capture.v1.DeadLetterStream
-	(*v12.ReplayedStream)(nil),            // 44: slipstream.capture.v1.ReplayedStream
-	(*v13.PreviewedChange)(nil),           // 45: slipstream.transformer.v1.PreviewedChange
-	(*v11.PreviewResponse)(nil),           // 46: slipstream.applier.v1.PreviewResponse
-	(*v12.RequestedSweep)(nil),            // 47: slipstream.capture.v1.RequestedSweep
-	(*v12.Finding)(nil),                   // 48: slipstream.capture.v1.Finding
-	(*TraceRequest)(nil),                  // 49: slipstream.gateway.v1.TraceRequest
-	(*TraceResponse)(nil),                 // 50: slipstream.gateway.v1.TraceResponse
+	(*ChangedJob)(nil),                    // 5: slipstream.gateway.v1.ChangedJob
+	(*StartRequest)(nil),                  // 6: slipstream.gateway.v1.StartRequest
+	(*StartResponse)(nil),                 // 7: slipstream.gateway.v1.StartResponse
+	(*StopRequest)(nil),                   // 8: slipstream.gateway.v1.StopRequest
+	(*StopResponse)(nil),                  // 9: slipstream.gateway.v1.StopResponse
+	(*StatusRequest)(nil),                 // 10: slipstream.gateway.v1.StatusRequest
+	(*StatusResponse)(nil),                // 11: slipstream.gateway.v1.StatusResponse
+	(*WatchStatusRequest)(nil),            // 12: slipstream.gateway.v1.WatchStatusRequest
+	(*WatchStatusResponse)(nil),           // 13: slipstream.gateway.v1.WatchStatusResponse
+	(*ConnectionStatus)(nil),              // 14: slipstream.gateway.v1.ConnectionStatus
+	(*ServiceStatus)(nil),                 // 15: slipstream.gateway.v1.ServiceStatus
+	(*ListJobsRequest)(nil),               // 16: slipstream.gateway.v1.ListJobsRequest
+	(*ListJobsResponse)(nil),              // 17: slipstream.gateway.v1.ListJobsResponse
+	(*DescribeJobRequest)(nil),            // 18: slipstream.gateway.v1.DescribeJobRequest
+	(*DescribeJobResponse)(nil),           // 19: slipstream.gateway.v1.DescribeJobResponse
+	(*ListRejectedRequest)(nil),           // 20: slipstream.gateway.v1.ListRejectedRequest
+	(*ListRejectedResponse)(nil),          // 21: slipstream.gateway.v1.ListRejectedResponse
+	(*ReplayRequest)(nil),                 // 22: slipstream.gateway.v1.ReplayRequest
+	(*ReplayResponse)(nil),                // 23: slipstream.gateway.v1.ReplayResponse
+	(*TestJobRequest)(nil),                // 24: slipstream.gateway.v1.TestJobRequest
+	(*TestRecord)(nil),                    // 25: slipstream.gateway.v1.TestRecord
+	(*TestJobResponse)(nil),               // 26: slipstream.gateway.v1.TestJobResponse
+	(*TestedConnection)(nil),              // 27: slipstream.gateway.v1.TestedConnection
+	(*ListDeadLetterStreamsRequest)(nil),  // 28: slipstream.gateway.v1.ListDeadLetterStreamsRequest
+	(*ListDeadLetterStreamsResponse)(nil), // 29: slipstream.gateway.v1.ListDeadLetterStreamsResponse
+	(*ResyncRequest)(nil),                 // 30: slipstream.gateway.v1.ResyncRequest
+	(*ResyncResponse)(nil),                // 31: slipstream.gateway.v1.ResyncResponse
+	(*ResetRequest)(nil),                  // 32: slipstream.gateway.v1.ResetRequest
+	(*ResetResponse)(nil),                 // 33: slipstream.gateway.v1.ResetResponse
+	(*ConfigureRequest)(nil),              // 34: slipstream.gateway.v1.ConfigureRequest
+	(*ConfigureResponse)(nil),             // 35: slipstream.gateway.v1.ConfigureResponse
+	(*SupportPackageRequest)(nil),         // 36: slipstream.gateway.v1.SupportPackageRequest
+	(*SupportPackageResponse)(nil),        // 37: slipstream.gateway.v1.SupportPackageResponse
+	(*v1.File)(nil),                       // 38: slipstream.pipeline.v1.File
+	(*v1.Problem)(nil),                    // 39: slipstream.pipeline.v1.Problem
+	(*v1.Pipeline)(nil),                   // 40: slipstream.pipeline.v1.Pipeline
+	(*v11.Statement)(nil),                 // 41: slipstream.applier.v1.Statement
+	(*v1.StaleJob)(nil),                   // 42: slipstream.pipeline.v1.StaleJob
+	(*v1.MeaningChange)(nil),              // 43: slipstream.pipeline.v1.MeaningChange
+	(*v12.PipelineStatus)(nil),            // 44: slipstream.capture.v1.PipelineStatus
+	(*v1.Job)(nil),                        // 45: slipstream.pipeline.v1.Job
+	(*v12.DeadLetterStream)(nil),          // 46: slipstream.capture.v1.DeadLetterStream
+	(*v12.ReplayedStream)(nil),            // 47: slipstream.capture.v1.ReplayedStream
+	(*v13.PreviewedChange)(nil),           // 48: slipstream.transformer.v1.PreviewedChange
+	(*v11.PreviewResponse)(nil),           // 49: slipstream.applier.v1.PreviewResponse
+	(*v12.RequestedSweep)(nil),            // 50: slipstream.capture.v1.RequestedSweep
+	(*v12.Finding)(nil),                   // 51: slipstream.capture.v1.Finding
+	(*TraceRequest)(nil),                  // 52: slipstream.gateway.v1.TraceRequest
+	(*TraceResponse)(nil),                 // 53: slipstream.gateway.v1.TraceResponse
 }
 var file_slipstream_gateway_v1_gateway_proto_depIdxs = []int32{
-	37, // 0: slipstream.gateway.v1.ValidateRequest.files:type_name -> slipstream.pipeline.v1.File
-	38, // 1: slipstream.gateway.v1.ValidateResponse.problems:type_name -> slipstream.pipeline.v1.Problem
-	39, // 2: slipstream.gateway.v1.ValidateResponse.pipeline:type_name -> slipstream.pipeline.v1.Pipeline
+	38, // 0: slipstream.gateway.v1.ValidateRequest.files:type_name -> slipstream.pipeline.v1.File
+	39, // 1: slipstream.gateway.v1.ValidateResponse.problems:type_name -> slipstream.pipeline.v1.Problem
+	40, // 2: slipstream.gateway.v1.ValidateResponse.pipeline:type_name -> slipstream.pipeline.v1.Pipeline
 	2,  // 3: slipstream.gateway.v1.ValidateResponse.plan:type_name -> slipstream.gateway.v1.ConnectionPlan
-	40, // 4: slipstream.gateway.v1.ConnectionPlan.statements:type_name -> slipstream.applier.v1.Statement
-	37, // 5: slipstream.gateway.v1.DeployRequest.files:type_name -> slipstream.pipeline.v1.File
-	38, // 6: slipstream.gateway.v1.DeployResponse.problems:type_name -> slipstream.pipeline.v1.Problem
+	41, // 4: slipstream.gateway.v1.ConnectionPlan.statements:type_name -> slipstream.applier.v1.Statement
+	38, // 5: slipstream.gateway.v1.DeployRequest.files:type_name -> slipstream.pipeline.v1.File
+	39, // 6: slipstream.gateway.v1.DeployResponse.problems:type_name -> slipstream.pipeline.v1.Problem
 	2,  // 7: slipstream.gateway.v1.DeployResponse.created:type_name -> slipstream.gateway.v1.ConnectionPlan
-	41, // 8: slipstream.gateway.v1.StatusResponse.status:type_name -> slipstream.capture.v1.PipelineStatus
-	13, // 9: slipstream.gateway.v1.StatusResponse.connections:type_name -> slipstream.gateway.v1.ConnectionStatus
-	14, // 10: slipstream.gateway.v1.StatusResponse.services:type_name -> slipstream.gateway.v1.ServiceStatus
-	10, // 11: slipstream.gateway.v1.WatchStatusResponse.status:type_name -> slipstream.gateway.v1.StatusResponse
-	42, // 12: slipstream.gateway.v1.ListJobsResponse.jobs:type_name -> slipstream.pipeline.v1.Job
-	42, // 13: slipstream.gateway.v1.DescribeJobResponse.job:type_name -> slipstream.pipeline.v1.Job
-	43, // 14: slipstream.gateway.v1.ListRejectedResponse.streams:type_name -> slipstream.capture.v1.DeadLetterStream
-	44, // 15: slipstream.gateway.v1.ReplayResponse.streams:type_name -> slipstream.capture.v1.ReplayedStream
-	37, // 16: slipstream.gateway.v1.TestJobRequest.files:type_name -> slipstream.pipeline.v1.File
-	24, // 17: slipstream.gateway.v1.TestJobRequest.records:type_name -> slipstream.gateway.v1.TestRecord
-	38, // 18: slipstream.gateway.v1.TestJobResponse.problems:type_name -> slipstream.pipeline.v1.Problem
-	45, // 19: slipstream.gateway.v1.TestJobResponse.changes:type_name -> slipstream.transformer.v1.PreviewedChange
-	26, // 20: slipstream.gateway.v1.TestJobResponse.connections:type_name -> slipstream.gateway.v1.TestedConnection
-	46, // 21: slipstream.gateway.v1.TestedConnection.preview:type_name -> slipstream.applier.v1.PreviewResponse
-	43, // 22: slipstream.gateway.v1.ListDeadLetterStreamsResponse.streams:type_name -> slipstream.capture.v1.DeadLetterStream
-	47, // 23: slipstream.gateway.v1.ResyncResponse.sweeps:type_name -> slipstream.capture.v1.RequestedSweep
-	47, // 24: slipstream.gateway.v1.ResetResponse.sweeps:type_name -> slipstream.capture.v1.RequestedSweep
-	37, // 25: slipstream.gateway.v1.ConfigureRequest.files:type_name -> slipstream.pipeline.v1.File
-	38, // 26: slipstream.gateway.v1.ConfigureResponse.problems:type_name -> slipstream.pipeline.v1.Problem
-	48, // 27: slipstream.gateway.v1.ConfigureResponse.findings:type_name -> slipstream.capture.v1.Finding
-	49, // 28: slipstream.gateway.v1.SupportPackageRequest.trace:type_name -> slipstream.gateway.v1.TraceRequest
-	0,  // 29: slipstream.gateway.v1.GatewayService.Validate:input_type -> slipstream.gateway.v1.ValidateRequest
-	3,  // 30: slipstream.gateway.v1.GatewayService.Deploy:input_type -> slipstream.gateway.v1.DeployRequest
-	5,  // 31: slipstream.gateway.v1.GatewayService.Start:input_type -> slipstream.gateway.v1.StartRequest
-	7,  // 32: slipstream.gateway.v1.GatewayService.Stop:input_type -> slipstream.gateway.v1.StopRequest
-	9,  // 33: slipstream.gateway.v1.GatewayService.Status:input_type -> slipstream.gateway.v1.StatusRequest
-	11, // 34: slipstream.gateway.v1.GatewayService.WatchStatus:input_type -> slipstream.gateway.v1.WatchStatusRequest
-	15, // 35: slipstream.gateway.v1.GatewayService.ListJobs:input_type -> slipstream.gateway.v1.ListJobsRequest
-	17, // 36: slipstream.gateway.v1.GatewayService.DescribeJob:input_type -> slipstream.gateway.v1.DescribeJobRequest
-	19, // 37: slipstream.gateway.v1.GatewayService.ListRejected:input_type -> slipstream.gateway.v1.ListRejectedRequest
-	21, // 38: slipstream.gateway.v1.GatewayService.Replay:input_type -> slipstream.gateway.v1.ReplayRequest
-	23, // 39: slipstream.gateway.v1.GatewayService.TestJob:input_type -> slipstream.gateway.v1.TestJobRequest
-	27, // 40: slipstream.gateway.v1.GatewayService.ListDeadLetterStreams:input_type -> slipstream.gateway.v1.ListDeadLetterStreamsRequest
-	29, // 41: slipstream.gateway.v1.GatewayService.Resync:input_type -> slipstream.gateway.v1.ResyncRequest
-	31, // 42: slipstream.gateway.v1.GatewayService.Reset:input_type -> slipstream.gateway.v1.ResetRequest
-	33, // 43: slipstream.gateway.v1.GatewayService.Configure:input_type -> slipstream.gateway.v1.ConfigureRequest
-	49, // 44: slipstream.gateway.v1.GatewayService.Trace:input_type -> slipstream.gateway.v1.TraceRequest
-	35, // 45: slipstream.gateway.v1.GatewayService.SupportPackage:input_type -> slipstream.gateway.v1.SupportPackageRequest
-	1,  // 46: slipstream.gateway.v1.GatewayService.Validate:output_type -> slipstream.gateway.v1.ValidateResponse
-	4,  // 47: slipstream.gateway.v1.GatewayService.Deploy:output_type -> slipstream.gateway.v1.DeployResponse
-	6,  // 48: slipstream.gateway.v1.GatewayService.Start:output_type -> slipstream.gateway.v1.StartResponse
-	8,  // 49: slipstream.gateway.v1.GatewayService.Stop:output_type -> slipstream.gateway.v1.StopResponse
-	10, // 50: slipstream.gateway.v1.GatewayService.Status:output_type -> slipstream.gateway.v1.StatusResponse
-	12, // 51: slipstream.gateway.v1.GatewayService.WatchStatus:output_type -> slipstream.gateway.v1.WatchStatusResponse
-	16, // 52: slipstream.gateway.v1.GatewayService.ListJobs:output_type -> slipstream.gateway.v1.ListJobsResponse
-	18, // 53: slipstream.gateway.v1.GatewayService.DescribeJob:output_type -> slipstream.gateway.v1.DescribeJobResponse
-	20, // 54: slipstream.gateway.v1.GatewayService.ListRejected:output_type -> slipstream.gateway.v1.ListRejectedResponse
-	22, // 55: slipstream.gateway.v1.GatewayService.Replay:output_type -> slipstream.gateway.v1.ReplayResponse
-	25, // 56: slipstream.gateway.v1.GatewayService.TestJob:output_type -> slipstream.gateway.v1.TestJobResponse
-	28, // 57: slipstream.gateway.v1.GatewayService.ListDeadLetterStreams:output_type -> slipstream.gateway.v1.ListDeadLetterStreamsResponse
-	30, // 58: slipstream.gateway.v1.GatewayService.Resync:output_type -> slipstream.gateway.v1.ResyncResponse
-	32, // 59: slipstream.gateway.v1.GatewayService.Reset:output_type -> slipstream.gateway.v1.ResetResponse
-	34, // 60: slipstream.gateway.v1.GatewayService.Configure:output_type -> slipstream.gateway.v1.ConfigureResponse
-	50, // 61: slipstream.gateway.v1.GatewayService.Trace:output_type -> slipstream.gateway.v1.TraceResponse
-	36, // 62: slipstream.gateway.v1.GatewayService.SupportPackage:output_type -> slipstream.gateway.v1.SupportPackageResponse
-	46, // [46:63] is the sub-list for method output_type
-	29, // [29:46] is the sub-list for method input_type
-	29, // [29:29] is the sub-list for extension type_name
-	29, // [29:29] is the sub-list for extension extendee
-	0,  // [0:29] is the sub-list for field type_name
+	5,  // 8: slipstream.gateway.v1.DeployResponse.changed_jobs:type_name -> slipstream.gateway.v1.ChangedJob
+	42, // 9: slipstream.gateway.v1.DeployResponse.stale:type_name -> slipstream.pipeline.v1.StaleJob
+	43, // 10: slipstream.gateway.v1.ChangedJob.changes:type_name -> slipstream.pipeline.v1.MeaningChange
+	44, // 11: slipstream.gateway.v1.StatusResponse.status:type_name -> slipstream.capture.v1.PipelineStatus
+	14, // 12: slipstream.gateway.v1.StatusResponse.connections:type_name -> slipstream.gateway.v1.ConnectionStatus
+	15, // 13: slipstream.gateway.v1.StatusResponse.services:type_name -> slipstream.gateway.v1.ServiceStatus
+	42, // 14: slipstream.gateway.v1.StatusResponse.stale:type_name -> slipstream.pipeline.v1.StaleJob
+	11, // 15: slipstream.gateway.v1.WatchStatusResponse.status:type_name -> slipstream.gateway.v1.StatusResponse
+	45, // 16: slipstream.gateway.v1.ListJobsResponse.jobs:type_name -> slipstream.pipeline.v1.Job
+	42, // 17: slipstream.gateway.v1.ListJobsResponse.stale:type_name -> slipstream.pipeline.v1.StaleJob
+	45, // 18: slipstream.gateway.v1.DescribeJobResponse.job:type_name -> slipstream.pipeline.v1.Job
+	42, // 19: slipstream.gateway.v1.DescribeJobResponse.stale:type_name -> slipstream.pipeline.v1.StaleJob
+	46, // 20: slipstream.gateway.v1.ListRejectedResponse.streams:type_name -> slipstream.capture.v1.DeadLetterStream
+	47, // 21: slipstream.gateway.v1.ReplayResponse.streams:type_name -> slipstream.capture.v1.ReplayedStream
+	38, // 22: slipstream.gateway.v1.TestJobRequest.files:type_name -> slipstream.pipeline.v1.File
+	25, // 23: slipstream.gateway.v1.TestJobRequest.records:type_name -> slipstream.gateway.v1.TestRecord
+	39, // 24: slipstream.gateway.v1.TestJobResponse.problems:type_name -> slipstream.pipeline.v1.Problem
+	48, // 25: slipstream.gateway.v1.TestJobResponse.changes:type_name -> slipstream.transformer.v1.PreviewedChange
+	27, // 26: slipstream.gateway.v1.TestJobResponse.connections:type_name -> slipstream.gateway.v1.TestedConnection
+	49, // 27: slipstream.gateway.v1.TestedConnection.preview:type_name -> slipstream.applier.v1.PreviewResponse
+	46, // 28: slipstream.gateway.v1.ListDeadLetterStreamsResponse.streams:type_name -> slipstream.capture.v1.DeadLetterStream
+	50, // 29: slipstream.gateway.v1.ResyncResponse.sweeps:type_name -> slipstream.capture.v1.RequestedSweep
+	50, // 30: slipstream.gateway.v1.ResetResponse.sweeps:type_name -> slipstream.capture.v1.RequestedSweep
+	38, // 31: slipstream.gateway.v1.ConfigureRequest.files:type_name -> slipstream.pipeline.v1.File
+	39, // 32: slipstream.gateway.v1.ConfigureResponse.problems:type_name -> slipstream.pipeline.v1.Problem
+	51, // 33: slipstream.gateway.v1.ConfigureResponse.findings:type_name -> slipstream.capture.v1.Finding
+	52, // 34: slipstream.gateway.v1.SupportPackageRequest.trace:type_name -> slipstream.gateway.v1.TraceRequest
+	0,  // 35: slipstream.gateway.v1.GatewayService.Validate:input_type -> slipstream.gateway.v1.ValidateRequest
+	3,  // 36: slipstream.gateway.v1.GatewayService.Deploy:input_type -> slipstream.gateway.v1.DeployRequest
+	6,  // 37: slipstream.gateway.v1.GatewayService.Start:input_type -> slipstream.gateway.v1.StartRequest
+	8,  // 38: slipstream.gateway.v1.GatewayService.Stop:input_type -> slipstream.gateway.v1.StopRequest
+	10, // 39: slipstream.gateway.v1.GatewayService.Status:input_type -> slipstream.gateway.v1.StatusRequest
+	12, // 40: slipstream.gateway.v1.GatewayService.WatchStatus:input_type -> slipstream.gateway.v1.WatchStatusRequest
+	16, // 41: slipstream.gateway.v1.GatewayService.ListJobs:input_type -> slipstream.gateway.v1.ListJobsRequest
+	18, // 42: slipstream.gateway.v1.GatewayService.DescribeJob:input_type -> slipstream.gateway.v1.DescribeJobRequest
+	20, // 43: slipstream.gateway.v1.GatewayService.ListRejected:input_type -> slipstream.gateway.v1.ListRejectedRequest
+	22, // 44: slipstream.gateway.v1.GatewayService.Replay:input_type -> slipstream.gateway.v1.ReplayRequest
+	24, // 45: slipstream.gateway.v1.GatewayService.TestJob:input_type -> slipstream.gateway.v1.TestJobRequest
+	28, // 46: slipstream.gateway.v1.GatewayService.ListDeadLetterStreams:input_type -> slipstream.gateway.v1.ListDeadLetterStreamsRequest
+	30, // 47: slipstream.gateway.v1.GatewayService.Resync:input_type -> slipstream.gateway.v1.ResyncRequest
+	32, // 48: slipstream.gateway.v1.GatewayService.Reset:input_type -> slipstream.gateway.v1.ResetRequest
+	34, // 49: slipstream.gateway.v1.GatewayService.Configure:input_type -> slipstream.gateway.v1.ConfigureRequest
+	52, // 50: slipstream.gateway.v1.GatewayService.Trace:input_type -> slipstream.gateway.v1.TraceRequest
+	36, // 51: slipstream.gateway.v1.GatewayService.SupportPackage:input_type -> slipstream.gateway.v1.SupportPackageRequest
+	1,  // 52: slipstream.gateway.v1.GatewayService.Validate:output_type -> slipstream.gateway.v1.ValidateResponse
+	4,  // 53: slipstream.gateway.v1.GatewayService.Deploy:output_type -> slipstream.gateway.v1.DeployResponse
+	7,  // 54: slipstream.gateway.v1.GatewayService.Start:output_type -> slipstream.gateway.v1.StartResponse
+	9,  // 55: slipstream.gateway.v1.GatewayService.Stop:output_type -> slipstream.gateway.v1.StopResponse
+	11, // 56: slipstream.gateway.v1.GatewayService.Status:output_type -> slipstream.gateway.v1.StatusResponse
+	13, // 57: slipstream.gateway.v1.GatewayService.WatchStatus:output_type -> slipstream.gateway.v1.WatchStatusResponse
+	17, // 58: slipstream.gateway.v1.GatewayService.ListJobs:output_type -> slipstream.gateway.v1.ListJobsResponse
+	19, // 59: slipstream.gateway.v1.GatewayService.DescribeJob:output_type -> slipstream.gateway.v1.DescribeJobResponse
+	21, // 60: slipstream.gateway.v1.GatewayService.ListRejected:output_type -> slipstream.gateway.v1.ListRejectedResponse
+	23, // 61: slipstream.gateway.v1.GatewayService.Replay:output_type -> slipstream.gateway.v1.ReplayResponse
+	26, // 62: slipstream.gateway.v1.GatewayService.TestJob:output_type -> slipstream.gateway.v1.TestJobResponse
+	29, // 63: slipstream.gateway.v1.GatewayService.ListDeadLetterStreams:output_type -> slipstream.gateway.v1.ListDeadLetterStreamsResponse
+	31, // 64: slipstream.gateway.v1.GatewayService.Resync:output_type -> slipstream.gateway.v1.ResyncResponse
+	33, // 65: slipstream.gateway.v1.GatewayService.Reset:output_type -> slipstream.gateway.v1.ResetResponse
+	35, // 66: slipstream.gateway.v1.GatewayService.Configure:output_type -> slipstream.gateway.v1.ConfigureResponse
+	53, // 67: slipstream.gateway.v1.GatewayService.Trace:output_type -> slipstream.gateway.v1.TraceResponse
+	37, // 68: slipstream.gateway.v1.GatewayService.SupportPackage:output_type -> slipstream.gateway.v1.SupportPackageResponse
+	52, // [52:69] is the sub-list for method output_type
+	35, // [35:52] is the sub-list for method input_type
+	35, // [35:35] is the sub-list for extension type_name
+	35, // [35:35] is the sub-list for extension extendee
+	0,  // [0:35] is the sub-list for field type_name
 }
 
 func init() { file_slipstream_gateway_v1_gateway_proto_init() }
@@ -2614,7 +2753,7 @@ func file_slipstream_gateway_v1_gateway_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_slipstream_gateway_v1_gateway_proto_rawDesc), len(file_slipstream_gateway_v1_gateway_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   37,
+			NumMessages:   38,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -119,11 +119,14 @@ func problemsJSON(problems []*pipelinev1.Problem) []map[string]any {
 
 func (a *app) deploy() *cobra.Command {
 	var dir string
-	var dry, start, wait, tables bool
+	var dry, start, wait, tables, resync bool
 	var timeout time.Duration
 	cmd := &cobra.Command{
 		Use: "deploy", Short: "Check config.yaml and jobs, and run them if nothing is wrong", Args: noArgs,
 		Long: "Check config.yaml and jobs, and run them if nothing is wrong. Lanes change to the new generation at a batch border.\n\n" +
+			"A job whose meaning changes, which is the rows that its keys have, is reported as needing a resync: rows of keys\n" +
+			"that do not change keep the old meaning until all keys are read again. With --resync that is done in the\n" +
+			"background, for every job that needs it but those that keep history, while changes go on as ever.\n\n" +
 			"With --wait it ends when every lane runs the new generation, and tells meanwhile what hinders; after --timeout, or\n" +
 			"when interrupted, it fails, and the generation stays deployed.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -153,7 +156,7 @@ func (a *app) deploy() *cobra.Command {
 			}
 			var res *gatewayv1.DeployResponse
 			err = a.call(cmd.Context(), func(ctx context.Context, gateway Gateway) (err error) {
-				res, err = gateway.Client.Deploy(ctx, &gatewayv1.DeployRequest{Pipeline: a.pipeline, Files: files, DryRun: dry})
+				res, err = gateway.Client.Deploy(ctx, &gatewayv1.DeployRequest{Pipeline: a.pipeline, Files: files, DryRun: dry, Resync: resync})
 				return err
 			})
 			if err != nil {
@@ -169,7 +172,12 @@ func (a *app) deploy() *cobra.Command {
 				}
 				printPlan(cmd.OutOrStdout(), verb, res.GetCreated())
 			}
+			printChanged(cmd.OutOrStdout(), res)
 			fmt.Fprintln(cmd.OutOrStdout(), deployed(a.pipelineName(), res, dry))
+			printNeeds(cmd.OutOrStdout(), res.GetStale(), resync, dry)
+			if resync && !res.GetCompared() {
+				return fmt.Errorf("the gateway at %s is of an older version, which resyncs nothing by itself: upgrade it, or run slipstream resync", address)
+			}
 			if wait {
 				if err := a.awaitDeployed(cmd, res.GetGeneration(), timeout); err != nil {
 					return err
@@ -184,6 +192,7 @@ func (a *app) deploy() *cobra.Command {
 	a.gatewayFlags(cmd)
 	filesFlags(cmd, &dir)
 	cmd.Flags().BoolVar(&dry, "dry-run", false, "check and tell, but deploy nothing")
+	cmd.Flags().BoolVar(&resync, "resync", false, "resync the jobs that need it, in the background")
 	cmd.Flags().BoolVar(&start, "start", true, "start the pipeline where it is stopped; a deploy always does")
 	cmd.Flags().BoolVar(&tables, "validate-tables", true, "look at the tables; a deploy always does")
 	cmd.Flags().BoolVar(&wait, "wait", false, "end when every lane runs what was deployed")

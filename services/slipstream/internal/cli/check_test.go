@@ -163,3 +163,50 @@ func TestDeploy(t *testing.T) {
 		})
 	}
 }
+
+// TestDeployTellsWhatIsStale: what a deploy changes in the meaning of jobs is told, with what becomes of it.
+func TestDeployTellsWhatIsStale(t *testing.T) {
+	dir := folder(t, "config.yaml", "", "jobs/a.yaml", "")
+	changed := []*gatewayv1.ChangedJob{{Job: "emp", Changes: []*pipelinev1.MeaningChange{
+		{Path: "transform[0]", Message: "filter: `a` → `b`", NeedsResync: true, Stays: "rows of records that no longer pass"},
+	}}}
+	const told = "the meaning of job emp changes:\n    transform[0]: filter: `a` → `b`\n        what stays, resync or not: rows of records that no longer pass\n"
+	const needs = "job emp needs a resync: rows of keys that do not change keep the meaning from before generation 7"
+	tests := map[string]struct {
+		flags  []string
+		stale  *pipelinev1.StaleJob
+		code   int
+		stdout string
+	}{
+		"by hand": {nil, &pipelinev1.StaleJob{}, 0, needs + "\nrun: slipstream resync emp (or deploy --resync). It writes the rows of all keys again and deletes none.\n"},
+		"asked":   {[]string{"--resync"}, &pipelinev1.StaleJob{Resync: true}, 0, needs + "; it runs in the background, and status shows how far it is\n"},
+		"dry":     {[]string{"--resync", "--dry-run"}, &pipelinev1.StaleJob{Resync: true}, 0, needs + "; it would run in the background\n"},
+		"history": {[]string{"--resync"}, &pipelinev1.StaleJob{Caution: "an output keeps history"}, 0, needs + "; an output keeps history\n"},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			l := newLine()
+			tc.stale.Job, tc.stale.Generation = "emp", 7
+			l.gateway.deploy = func(r *gatewayv1.DeployRequest) (*gatewayv1.DeployResponse, error) {
+				if want := len(tc.flags) > 0; r.GetResync() != want {
+					t.Errorf("resync %t was asked for", r.GetResync())
+				}
+				return &gatewayv1.DeployResponse{
+					Changed: true, Generation: 7, ChangedJobs: changed, Stale: []*pipelinev1.StaleJob{tc.stale}, Compared: true,
+				}, nil
+			}
+			code, stdout, _ := l.do(t, append([]string{"deploy", "--dir", dir}, tc.flags...)...)
+			_, tail, _ := strings.Cut(stdout, "deployed\n")
+			if code != tc.code || !strings.HasPrefix(stdout, told) || tail != tc.stdout {
+				t.Errorf("code %d, stdout\n%s\nwant\n%s…%s", code, stdout, told, tc.stdout)
+			}
+		})
+	}
+	l := newLine()
+	l.gateway.deploy = func(*gatewayv1.DeployRequest) (*gatewayv1.DeployResponse, error) {
+		return &gatewayv1.DeployResponse{Changed: true, Generation: 7}, nil
+	}
+	if code, _, stderr := l.do(t, "deploy", "--dir", dir, "--resync"); code != 1 || !strings.Contains(stderr, "of an older version") {
+		t.Errorf("a gateway that knows nothing of it: code %d, %q", code, stderr)
+	}
+}

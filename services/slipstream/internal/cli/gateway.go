@@ -87,6 +87,9 @@ func (a *app) explain(address string, err error) error {
 		return fmt.Errorf("the gateway at %s does not let you in: %s", address, s.Message())
 	case codes.PermissionDenied:
 		return fmt.Errorf("the gateway at %s does not allow it: %s", address, s.Message())
+	case codes.Unimplemented:
+		return fmt.Errorf("the gateway at %s is of another version, which does not know this: %s\n"+
+			"upgrade it, or use the slipstream of its version (`slipstream status` tells it)", address, s.Message())
 	case codes.NotFound:
 		return fmt.Errorf("%s", s.Message())
 	case codes.Canceled:

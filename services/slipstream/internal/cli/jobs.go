@@ -27,6 +27,8 @@ type jobJSON struct {
 	Targets         []string `json:"targets"`
 	Tables          []string `json:"tables"`
 	Enabled         bool     `json:"enabled"`
+	// Stale is set where the job needs a resync.
+	Stale *staleJSON `json:"stale,omitempty"`
 }
 
 func summary(job *pipelinev1.Job) jobJSON {
@@ -70,7 +72,14 @@ func (a *app) listJobs() *cobra.Command {
 			}
 			jobs := make([]jobJSON, 0, len(res.GetJobs()))
 			for _, job := range res.GetJobs() {
-				jobs = append(jobs, summary(job))
+				one := summary(job)
+				for _, s := range res.GetStale() {
+					if s.GetJob() == job.GetName() {
+						stale := staleOf(s)
+						one.Stale = &stale
+					}
+				}
+				jobs = append(jobs, one)
 			}
 			if output != "table" {
 				return printAs(cmd.OutOrStdout(), output, jobs)
@@ -101,6 +110,11 @@ func printJobs(w io.Writer, jobs []jobJSON) {
 	table(w, "Write-behind Jobs", []string{
 		"Name", "Key Pattern", "Excluded Commands", "Row Format", "Transformations", "Filter", "Target(s)", "Table(s)", "Enabled",
 	}, rows)
+	for _, j := range jobs {
+		if j.Stale != nil {
+			fmt.Fprintf(w, "job %s needs a resync: its meaning changed with generation %d\n", clean(j.Name), j.Stale.Generation)
+		}
+	}
 }
 
 func (a *app) describeJob() *cobra.Command {
@@ -128,6 +142,12 @@ func (a *app) describeJob() *cobra.Command {
 			text := strings.TrimSuffix(res.GetYaml(), "\n")
 			if output == "json" {
 				text = protojson.MarshalOptions{Multiline: true, UseProtoNames: true}.Format(res.GetJob())
+			}
+			if s := res.GetStale(); s != nil {
+				fmt.Fprintf(cmd.ErrOrStderr(), "job %s needs a resync since generation %d:\n", clean(s.GetJob()), s.GetGeneration())
+				for _, c := range s.GetChanges() {
+					fmt.Fprintf(cmd.ErrOrStderr(), "    %s: %s\n", clean(c.GetPath()), clean(c.GetMessage()))
+				}
 			}
 			_, err = fmt.Fprintln(cmd.OutOrStdout(), text)
 			return err

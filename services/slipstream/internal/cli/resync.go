@@ -167,6 +167,8 @@ func (a *app) settled(ctx context.Context, w io.Writer, waiting map[string]bool)
 			}
 			now := fmt.Sprintf("%s: %d of %d keys looked at, %d found", s.GetJob(), s.GetScanned(), s.GetTotal(), s.GetMatched())
 			switch {
+			case s.GetWaits() != "":
+				now = s.GetJob() + ": " + s.GetWaits()
 			case s.GetSettledMs() != 0:
 				now += "; the targets have them"
 				delete(waiting, s.GetId())

@@ -78,6 +78,7 @@ func busy() *gatewayv1.StatusResponse {
 				{Id: "g1", Cause: "connect", BeganMs: 1767225400000, EndedMs: 1767225401000, RepairedMs: 1767225402000},
 			},
 			Sweeps: []*capturev1.Sweep{
+				{Id: "s3", Job: "emp", Cause: "resync", After: 4, Waits: "the lane to hr has not taken up generation 4 yet"},
 				{Id: "s2", Job: "emp", Cause: "initial_load", Scanned: 250, Matched: 200, Total: 1000, StartedMs: 1767225500000},
 				{Id: "s1", Job: "emp", Cause: "repair", Scanned: 9, StartedMs: 1767225400000, EndedMs: 1, SettledMs: 1767225402000},
 			},
@@ -88,6 +89,13 @@ func busy() *gatewayv1.StatusResponse {
 		},
 		Services: []*gatewayv1.ServiceStatus{
 			{Name: "capture", Address: "c:1", Status: "serving"}, {Name: "transformer", Address: "t:2", Status: "connection refused"},
+		},
+		Stale: []*pipelinev1.StaleJob{
+			{
+				Job: "emp", Generation: 4, SinceMs: 1767225500000, Resync: true, Sweep: "s3",
+				Changes: []*pipelinev1.MeaningChange{{Path: "transform[0]", Message: "filter: `a` → `b`", NeedsResync: true, Stays: "some rows"}},
+			},
+			{Job: "old", Generation: 3, SinceMs: 1767225400000},
 		},
 	}
 }

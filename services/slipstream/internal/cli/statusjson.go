@@ -22,6 +22,7 @@ type statusJSON struct {
 	Sweeps      []sweepJSON               `json:"sweeps"`
 	Services    []serviceJSON             `json:"services"`
 	Instances   []string                  `json:"instances"`
+	Stale       []staleJSON               `json:"stale"`
 }
 
 type pipelineJSON struct {
@@ -123,6 +124,7 @@ type sweepJSON struct {
 	Started int64  `json:"started_ms"`
 	Ended   int64  `json:"ended_ms"`
 	Settled int64  `json:"settled_ms"`
+	Waits   string `json:"waits,omitempty"`
 }
 
 type serviceJSON struct {
@@ -146,7 +148,10 @@ func printStatusAs(w io.Writer, output, address string, res *gatewayv1.StatusRes
 			Owner: r.GetOwner(), Connected: r.GetConnected(), Recorded: r.GetRecorded(), Reason: r.GetReason(), Gaps: r.GetGaps(),
 		},
 		Lanes: []laneJSON{}, Gaps: []gapJSON{}, Sweeps: []sweepJSON{}, Services: []serviceJSON{},
-		Instances: append([]string{}, st.GetInstances()...),
+		Instances: append([]string{}, st.GetInstances()...), Stale: []staleJSON{},
+	}
+	for _, s := range res.GetStale() {
+		out.Stale = append(out.Stale, staleOf(s))
 	}
 	for _, c := range res.GetConnections() {
 		out.Connections[c.GetName()] = connectionJSON{
@@ -173,6 +178,7 @@ func printStatusAs(w io.Writer, output, address string, res *gatewayv1.StatusRes
 		out.Sweeps = append(out.Sweeps, sweepJSON{
 			ID: s.GetId(), Job: s.GetJob(), Cause: s.GetCause(), Scanned: s.GetScanned(), Matched: s.GetMatched(), Total: s.GetTotal(),
 			Started: s.GetStartedMs(), Ended: s.GetEndedMs(), Settled: s.GetSettledMs(),
+			Waits: s.GetWaits(),
 		})
 	}
 	for _, s := range res.GetServices() {

@@ -33,6 +33,7 @@ func printPage(w io.Writer, address string, res *gatewayv1.StatusResponse, page 
 	laneTable(w, page)
 	gapTable(w, st)
 	sweepTable(w, st)
+	staleTable(w, res)
 	return nil
 }
 
@@ -169,16 +170,22 @@ func sweepTable(w io.Writer, st *capturev1.PipelineStatus) {
 	}
 	rows := [][]string{}
 	for _, s := range st.GetSweeps() {
-		state := "scanning"
-		switch {
-		case s.GetSettledMs() > 0:
-			state = "settled " + moment(s.GetSettledMs())
-		case s.GetEndedMs() > 0:
-			state = "writing"
-		case s.GetTotal() > 0:
-			state = fmt.Sprintf("scanning, %d%%", min(100, 100*s.GetScanned()/s.GetTotal()))
-		}
-		rows = append(rows, []string{s.GetJob(), s.GetCause(), number(s.GetScanned()), number(s.GetMatched()), moment(s.GetStartedMs()), state})
+		rows = append(rows, []string{s.GetJob(), s.GetCause(), number(s.GetScanned()), number(s.GetMatched()), moment(s.GetStartedMs()), sweepState(s)})
 	}
 	table(w, "Sweeps", []string{"Job", "Cause", "Scanned", "Matched", "Started", "State"}, rows)
+}
+
+// sweepState is how far a sweep is, in a few words.
+func sweepState(s *capturev1.Sweep) string {
+	switch {
+	case s.GetSettledMs() > 0:
+		return "settled " + moment(s.GetSettledMs())
+	case s.GetEndedMs() > 0:
+		return "writing"
+	case s.GetWaits() != "":
+		return "waiting: " + s.GetWaits()
+	case s.GetTotal() > 0:
+		return fmt.Sprintf("scanning, %d%%", min(100, 100*s.GetScanned()/s.GetTotal()))
+	}
+	return "scanning"
 }

@@ -19,7 +19,8 @@ type Header struct {
 	// Lost says that a stream has less in it than was recorded: it was deleted, evicted, or Redis came back with older
 	// data.
 	Lost bool
-	// Selection tells which keys are recorded: logical database and pattern. A change of it begins `since` anew.
+	// Selection tells which keys are recorded: logical database and pattern. A change of it begins `since` anew. Of a foreign
+	// stream it is the name of the stream that the header was made for.
 	Selection string
 	// Falls counts how often a lane of the stream was opened with a lower generation than before, by an instance that could
 	// not see the newer one.

@@ -197,12 +197,20 @@ func (st *Store) Create(ctx context.Context, s Stream, since ID, selection strin
 	return st.Header(ctx, s)
 }
 
-// Adopt makes sure that the stream which an application writes has a header and a side stream, and returns the header.
-// Two who adopt at once agree: the second finds what the first has made, or its lanes find a new incarnation.
+// Adopt makes sure that the stream which an application writes has a header and a side stream, and returns the header. A
+// header that was made for another stream of the job begins anew: positions in that one say nothing of this one. Two who
+// adopt at once agree: the second finds what the first has made, or its lanes find a new incarnation.
 func (st *Store) Adopt(ctx context.Context, s Stream) (Header, error) {
 	h, err := st.Header(ctx, s)
-	if err != nil || h.Exists {
+	switch {
+	case err != nil || h.Exists && h.Selection == s.Main:
 		return h, err
+	case h.Exists && h.Selection == "": // of a version that did not note the stream
+		if err := st.rdb.HSet(ctx, s.Header, fieldSelection, s.Main).Err(); err != nil {
+			return Header{}, fmt.Errorf("noting the stream %q: %w", s.Main, err)
+		}
+		h.Selection = s.Main
+		return h, nil
 	}
-	return st.Create(ctx, s, ID{}, "")
+	return st.Create(ctx, s, ID{}, s.Main)
 }

@@ -235,3 +235,38 @@ func TestForeign(t *testing.T) {
 		t.Errorf("after the application's stream began anew: %v", v)
 	}
 }
+
+// TestAnotherForeignStream: a position in one stream of an application says nothing of another one that the job is given
+// later, whose entries may be older: the header begins anew, and the lane reads all of it.
+func TestAnotherForeignStream(t *testing.T) {
+	r := newRig(t)
+	first, second := stream.Written(t.Name(), "job", "first:"+t.Name()), stream.Written(t.Name(), "job", "second:"+t.Name())
+	r.s = first
+	h, err := r.store.Adopt(t.Context(), first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []stream.Stream{first, second} {
+		for _, entry := range []string{"5-1", "5-2", "5-3"} {
+			r.do("XADD", s.Main, entry, "key", "k")
+		}
+	}
+	settled := at("5-2", h.SideLast.String())
+	r.publish(r.cursor("pg", h.Start()), settled, 2, 0)
+
+	r.do("HDEL", first.Header, "selection") // as a version left it that did not note the stream
+	again, err := r.store.Adopt(t.Context(), first)
+	if err != nil || again.Continuity(h.Incarnation, settled) != stream.Continuous {
+		t.Fatalf("the same stream: %+v, %v", again, err)
+	}
+	moved, err := r.store.Adopt(t.Context(), second)
+	if err != nil || moved.Continuity(h.Incarnation, settled) != stream.Replaced || !moved.Start().Main.Less(id("5-1")) {
+		t.Errorf("another stream: %v from %v, %v", moved.Continuity(h.Incarnation, settled), moved.Start(), err)
+	}
+	if once, err := r.store.Adopt(t.Context(), second); err != nil || once.Incarnation != moved.Incarnation {
+		t.Errorf("adopted twice: %+v, %v", once, err)
+	}
+	if n := r.rdb.XLen(t.Context(), first.Main).Val(); n != 3 {
+		t.Errorf("%d entries left of the 3 of the first stream", n)
+	}
+}

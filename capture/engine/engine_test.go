@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -228,7 +229,8 @@ func TestLifeOfAPipeline(t *testing.T) {
 	h.set("emp:3", "later")
 	eventually(t, "the backlog shows", func() bool {
 		s := h.status(e)
-		return len(s.Jobs) == 2 && s.Jobs[0].Backlog == 1 && s.Jobs[0].LagMs > 0
+		late := slices.ContainsFunc(s.Lanes, func(l *capturev1.LaneStatus) bool { return l.LagMs > 0 && l.LagMs == s.Jobs[0].LagMs })
+		return len(s.Jobs) == 2 && s.Jobs[0].Backlog == 1 && s.Jobs[0].LagMs > 0 && late
 	})
 	h.running(true)
 	h.equal("emp", "target", map[string]string{"emp:1": "a", "emp:3": "later"})

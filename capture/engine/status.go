@@ -131,6 +131,9 @@ func (p *pipeline) fillJobs(ctx context.Context, s *shot, out *capturev1.Pipelin
 	if err != nil {
 		return err
 	}
+	for j, l := range out.Lanes {
+		l.LagMs = lags[j]
+	}
 	for i, job := range s.spec.GetJobs() {
 		status := jobStatus(counts[i].Val())
 		status.Job, status.Enabled, status.DeadLetters, status.NotLoaded = names[i], job.GetEnabled(), letters[i], -1

@@ -953,7 +953,9 @@ type LaneStatus struct {
 	// Delivery guarantee in force.
 	Delivery v11.Delivery `protobuf:"varint,16,opt,name=delivery,proto3,enum=slipstream.flow.v1.Delivery" json:"delivery,omitempty"`
 	// Generation that it runs; 0: it is not open, or this is known only to its owner.
-	Generation    uint64 `protobuf:"varint,17,opt,name=generation,proto3" json:"generation,omitempty"`
+	Generation uint64 `protobuf:"varint,17,opt,name=generation,proto3" json:"generation,omitempty"`
+	// Age of the oldest entry not settled, milliseconds.
+	LagMs         int64 `protobuf:"varint,18,opt,name=lag_ms,json=lagMs,proto3" json:"lag_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1103,6 +1105,13 @@ func (x *LaneStatus) GetDelivery() v11.Delivery {
 func (x *LaneStatus) GetGeneration() uint64 {
 	if x != nil {
 		return x.Generation
+	}
+	return 0
+}
+
+func (x *LaneStatus) GetLagMs() int64 {
+	if x != nil {
+		return x.LagMs
 	}
 	return 0
 }
@@ -2622,7 +2631,7 @@ const file_slipstream_capture_v1_capture_proto_rawDesc = "" +
 	"not_loaded\x18\t \x01(\x03R\tnotLoaded\x12&\n" +
 	"\x0flast_arrival_ms\x18\n" +
 	" \x01(\x03R\rlastArrivalMs\x12\x18\n" +
-	"\aenabled\x18\v \x01(\bR\aenabled\"\x8d\x05\n" +
+	"\aenabled\x18\v \x01(\bR\aenabled\"\xa4\x05\n" +
 	"\n" +
 	"LaneStatus\x12,\n" +
 	"\x04lane\x18\x01 \x01(\v2\x18.slipstream.flow.v1.LaneR\x04lane\x126\n" +
@@ -2644,7 +2653,8 @@ const file_slipstream_capture_v1_capture_proto_rawDesc = "" +
 	"\bdelivery\x18\x10 \x01(\x0e2\x1c.slipstream.flow.v1.DeliveryR\bdelivery\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x11 \x01(\x04R\n" +
-	"generation\"\xac\x01\n" +
+	"generation\x12\x15\n" +
+	"\x06lag_ms\x18\x12 \x01(\x03R\x05lagMs\"\xac\x01\n" +
 	"\x03Gap\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
 	"\x05cause\x18\x02 \x01(\tR\x05cause\x12\x10\n" +

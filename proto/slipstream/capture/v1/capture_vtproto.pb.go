@@ -698,6 +698,13 @@ func (m *LaneStatus) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
+	if m.LagMs != 0 {
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.LagMs))
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0x90
+	}
 	if m.Generation != 0 {
 		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.Generation))
 		i--
@@ -2494,6 +2501,9 @@ func (m *LaneStatus) SizeVT() (n int) {
 	}
 	if m.Generation != 0 {
 		n += 2 + protohelpers.SizeOfVarint(uint64(m.Generation))
+	}
+	if m.LagMs != 0 {
+		n += 2 + protohelpers.SizeOfVarint(uint64(m.LagMs))
 	}
 	n += len(m.unknownFields)
 	return n
@@ -5066,6 +5076,25 @@ func (m *LaneStatus) UnmarshalVT(dAtA []byte) error {
 				b := dAtA[iNdEx]
 				iNdEx++
 				m.Generation |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 18:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field LagMs", wireType)
+			}
+			m.LagMs = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.LagMs |= int64(b&0x7F) << shift
 				if b < 0x80 {
 					break
 				}

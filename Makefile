@@ -43,6 +43,11 @@ demo: build ## show a pipeline at work on a real data set and compare both ends;
 test: install-servers ## run every test with the race detector, against private servers
 	CGO_ENABLED=1 go test -race -timeout $(TEST_TIMEOUT) work
 
+.PHONY: screenshots
+screenshots: install-servers ## take the pictures of the web page in docs/images, from a line at work
+	@mkdir -p docs/images
+	SLIPSTREAM_SCREENSHOTS='$(CURDIR)/docs/images' go test -count=1 -run '^TestPage$$' ./services/e2e
+
 .PHONY: bench
 bench: install-servers ## run every Go benchmark
 	go test -run '^$$' -bench . -benchmem -timeout $(TEST_TIMEOUT) work
@@ -60,7 +65,7 @@ fix: tools ## repair what verify can complain of and a program can repair
 	@deploy/dev/verify fix
 
 .PHONY: install-servers
-install-servers: ## install what the tests need and what is missing: Redis, PostgreSQL, PgBouncer, MariaDB, Prometheus, a C compiler
+install-servers: ## install what the tests need and what is missing: Redis, PostgreSQL, PgBouncer, MariaDB, Prometheus, Chromium, a C compiler
 	@deploy/dev/install-servers
 
 .PHONY: tools

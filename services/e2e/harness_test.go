@@ -124,7 +124,12 @@ const null = "<null>"
 // postgresTarget is a fresh database on a server.
 func postgresTarget(t *testing.T, server *devserver.PostgresServer) *target {
 	t.Helper()
-	dsn := server.Database(t)
+	return postgresAt(t, server, server.Database(t))
+}
+
+// postgresAt is a database that is there.
+func postgresAt(t *testing.T, server *devserver.PostgresServer, dsn string) *target {
+	t.Helper()
 	config, err := pgx.ParseConfig(dsn)
 	if err != nil {
 		t.Fatal(err)

@@ -3,6 +3,7 @@ package engine
 import (
 	"hash/fnv"
 	"io"
+	"time"
 )
 
 // assigned is the instance that a lane falls to: the one whose hash with the lane is the highest. When an instance comes
@@ -19,6 +20,16 @@ func assigned(lane string, instances []string) string {
 		}
 	}
 	return best
+}
+
+// renewal is when a lane that opens now opens anew, or zero. Lanes that opened together do not all do it at one time.
+func renewal(lane string, now time.Time, age time.Duration) time.Time {
+	if age <= 0 {
+		return time.Time{}
+	}
+	h := fnv.New64a()
+	_, _ = io.WriteString(h, lane) // hashes do not fail
+	return now.Add(age + time.Duration(mix(h.Sum64())%uint64(age/2+1)))
 }
 
 // mix spreads a hash whose last bytes differ little over all bits (the finaliser of SplitMix64).

@@ -58,6 +58,9 @@ type Options struct {
 	Poll time.Duration
 	// Lease is how long the lanes of an instance that died stay with it. Default 6s.
 	Lease time.Duration
+	// LaneAge is how long a lane stays with the transformer and applier that it opened on; then it drains at a batch border and
+	// opens anew, maybe on instances that have come since. Default: as long as it runs.
+	LaneAge time.Duration
 	// Grace is how long draining may take when the engine ends. Default 20s.
 	Grace time.Duration
 	// WindowBytes bounds the unsettled batches of a lane. Default 16 MB.

@@ -102,12 +102,16 @@ func (h *house) running(on bool) {
 }
 
 // engine starts an instance; the returned function ends it and waits.
-func (h *house) engine(name string) (*engine.Engine, func()) {
+func (h *house) engine(name string, choices ...func(*engine.Options)) (*engine.Engine, func()) {
 	h.t.Helper()
-	e, err := engine.New(engine.Options{
+	o := engine.Options{
 		Redis: &redis.Options{Addr: h.addr}, Instance: name, Transformer: h.target.Dial,
 		Logger: slog.New(slog.DiscardHandler), Poll: 20 * time.Millisecond, Lease: 2 * time.Second, Grace: 5 * time.Second,
-	})
+	}
+	for _, choose := range choices {
+		choose(&o)
+	}
+	e, err := engine.New(o)
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -334,6 +338,21 @@ func TestInstancesShareLanes(t *testing.T) {
 	eventually(t, "the other takes all lanes over", func() bool { return owners(two)["two"] == 8 })
 	h.set("emp:0", "2")
 	want["emp:0"] = "2"
+	h.equal("emp", "target", want)
+}
+
+// A lane that has run for its age opens anew, again and again, at batch borders: the target follows all the same.
+func TestLanesOpenAnewWithAge(t *testing.T) {
+	h := newHouse(t)
+	h.deploy(true)
+	e, _ := h.engine("one", func(o *engine.Options) { o.LaneAge = 30 * time.Millisecond })
+	h.ready(e, 2)
+	want := map[string]string{}
+	for i := 0; len(h.target.Opens()) < 12; i++ {
+		key := fmt.Sprint("emp:", i%100)
+		h.set(key, fmt.Sprint(i))
+		want[key] = fmt.Sprint(i)
+	}
 	h.equal("emp", "target", want)
 }
 

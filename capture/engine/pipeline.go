@@ -57,6 +57,7 @@ type holding struct {
 	want       wanted
 	generation uint64
 	lane       *lane.Lane
+	until      time.Time // when it opens anew; zero: it need not
 	cancel     context.CancelCauseFunc
 	done       chan struct{} // closed when Run has returned
 	err        error         // of Run; read after done

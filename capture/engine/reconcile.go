@@ -32,7 +32,8 @@ func (p *pipeline) reconcile(ctx context.Context) error {
 	}
 	for name, h := range p.held {
 		w, still := share[name]
-		if !still || h.generation != p.generation || w.finite != h.want.finite {
+		aged := !h.until.IsZero() && time.Now().After(h.until)
+		if !still || h.generation != p.generation || w.finite != h.want.finite || aged {
 			h.lane.Drain() // and starts anew, if it is still in the share, once it has ended
 		}
 	}
@@ -66,7 +67,13 @@ func (p *pipeline) start(ctx context.Context, w wanted) {
 		Board: &p.e.board, Metrics: p.e.metrics, Tracer: p.e.tracer, Logger: p.log,
 	})
 	running, cancel := context.WithCancelCause(context.WithoutCancel(ctx)) // it drains before it ends
-	h := &holding{want: w, generation: p.generation, lane: l, cancel: cancel, done: make(chan struct{})}
+	h := &holding{
+		want: w, generation: p.generation, lane: l, until: renewal(w.name(), time.Now(), p.e.o.LaneAge),
+		cancel: cancel, done: make(chan struct{}),
+	}
+	if w.finite {
+		h.until = time.Time{} // it ends by itself
+	}
 	p.mu.Lock()
 	p.held[w.name()] = h
 	p.mu.Unlock()

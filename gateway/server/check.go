@@ -130,7 +130,8 @@ func targets(p *pipelinev1.Pipeline) []*pipelinev1.Connection {
 // checkCapture asks the first capture instance that answers: they all see the same source. Where dead letters are not kept
 // in clear it asks all: each needs the keys, and one that knows nothing of this would keep them in clear.
 func (s *Server) checkCapture(ctx context.Context, r *compile.Result, f *findings) {
-	if len(s.config.Capture) == 0 {
+	instances := s.config.CaptureNow()
+	if len(instances) == 0 {
 		f.missing("capture service", "--capture")
 		return
 	}
@@ -141,7 +142,7 @@ func (s *Server) checkCapture(ctx context.Context, r *compile.Result, f *finding
 	p.Jobs = slices.DeleteFunc(p.GetJobs(), func(job *pipelinev1.Job) bool { return !r.Captured[job.GetName()] })
 	var err error
 	answered := false
-	for _, peer := range s.config.Capture {
+	for _, peer := range instances {
 		res, failed := peer.Client.Check(ctx, &capturev1.CheckRequest{Pipeline: p}, grpc.WaitForReady(false))
 		if failed != nil {
 			err = failed
@@ -169,8 +170,8 @@ func (s *Server) checkCapture(ctx context.Context, r *compile.Result, f *finding
 	if answered {
 		return
 	}
-	addresses := make([]string, 0, len(s.config.Capture))
-	for _, peer := range s.config.Capture {
+	addresses := make([]string, 0, len(instances))
+	for _, peer := range instances {
 		addresses = append(addresses, peer.Address)
 	}
 	f.silent("capture", strings.Join(addresses, ", "), err, "--capture")

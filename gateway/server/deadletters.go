@@ -13,7 +13,7 @@ import (
 // anyCapture asks the capture instances one after the other until one can be reached: what stands in Redis they all see.
 func anyCapture[R any](s *Server, ask func(capturev1.CaptureServiceClient) (R, error)) (res R, err error) {
 	err = status.Error(codes.FailedPrecondition, "the gateway knows no capture service; give it one with --capture")
-	for _, peer := range s.config.Capture {
+	for _, peer := range s.config.CaptureNow() {
 		switch res, err = ask(peer.Client); status.Code(err) {
 		case codes.Unavailable:
 		case codes.Unimplemented: // in a rolling upgrade another instance may know it

@@ -50,6 +50,8 @@ type Config struct {
 	Store Generations
 	// Capture are the capture instances.
 	Capture []Peer[capturev1.CaptureServiceClient]
+	// CaptureNow are the capture instances as they are now, where they come and go. Default: those of Capture.
+	CaptureNow func() []Peer[capturev1.CaptureServiceClient]
 	// Transformer is the transformer; its Client is nil where there is none.
 	Transformer Peer[transformerv1.TransformerServiceClient]
 	// Appliers are the appliers by the connection type they write to.
@@ -82,6 +84,9 @@ type Server struct {
 func New(config Config) *Server {
 	if config.Now == nil {
 		config.Now = time.Now
+	}
+	if config.CaptureNow == nil {
+		config.CaptureNow = func() []Peer[capturev1.CaptureServiceClient] { return config.Capture }
 	}
 	if config.CheckTimeout == 0 {
 		config.CheckTimeout = 30 * time.Second

@@ -74,10 +74,11 @@ func (s *Server) WatchStatus(
 func (s *Server) status(ctx context.Context, name string, now store.State) *gatewayv1.StatusResponse {
 	ctx, cancel := context.WithTimeout(ctx, s.config.StatusTimeout)
 	defer cancel()
-	views := make([]*capturev1.PipelineStatus, len(s.config.Capture))
+	instances := s.config.CaptureNow()
+	views := make([]*capturev1.PipelineStatus, len(instances))
 	services := s.services()
 	var all sync.WaitGroup
-	for i, peer := range s.config.Capture {
+	for i, peer := range instances {
 		all.Go(func() {
 			if res, err := peer.Client.Status(ctx, &capturev1.StatusRequest{Pipeline: name}); err == nil {
 				views[i] = res.GetStatus()
@@ -123,7 +124,7 @@ func (s *Server) services() []service {
 	add := func(name, address string, health healthv1.HealthClient, process processv1.ProcessServiceClient) {
 		out = append(out, service{health: health, process: process, out: &gatewayv1.ServiceStatus{Name: name, Address: address}})
 	}
-	for _, peer := range s.config.Capture {
+	for _, peer := range s.config.CaptureNow() {
 		add("capture", peer.Address, peer.Health, peer.Process)
 	}
 	if peer := s.config.Transformer; peer.Client != nil {

@@ -120,6 +120,38 @@ func TestStatusOfTwoInstances(t *testing.T) {
 	}
 }
 
+// TestInstancesComeAndGo: the instances are those that there are when somebody asks.
+func TestInstancesComeAndGo(t *testing.T) {
+	l := deployed(t)
+	one := func(name string) server.Peer[capturev1.CaptureServiceClient] {
+		return view(&capturev1.PipelineStatus{Pipeline: "default", Generation: 1, Instance: name})
+	}
+	now := []server.Peer[capturev1.CaptureServiceClient]{one("a")}
+	l.config.Capture, l.config.CaptureNow = nil, func() []server.Peer[capturev1.CaptureServiceClient] { return now }
+	s := l.server()
+	check := func(want string, services int) {
+		t.Helper()
+		res, err := s.Status(t.Context(), &gatewayv1.StatusRequest{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		for _, s := range res.GetServices() {
+			if s.GetName() == "capture" {
+				n++
+			}
+		}
+		if got := strings.Join(res.GetStatus().GetInstances(), " "); got != want || n != services {
+			t.Errorf("instances %q, %d services; want %q", got, n, want)
+		}
+	}
+	check("a", 1)
+	now = append(now, one("b"))
+	check("a b", 2)
+	now = now[1:]
+	check("b", 1)
+}
+
 func TestConnectionStatus(t *testing.T) {
 	cases := map[string]struct {
 		status       *capturev1.PipelineStatus

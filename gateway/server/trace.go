@@ -41,7 +41,7 @@ func (s *Server) trace(ctx context.Context, req *gatewayv1.TraceRequest, send fu
 	if err != nil {
 		return err
 	}
-	if len(s.config.Capture) == 0 {
+	if len(s.config.CaptureNow()) == 0 {
 		return status.Error(codes.FailedPrecondition, "the gateway knows no capture service; give it one with --capture")
 	}
 	within, cancel := context.WithTimeout(ctx, timeout)
@@ -105,7 +105,7 @@ type source struct {
 // begin has every capture instance follow changes. It fails where none can be asked, or one does not know what is asked for.
 func (t *tracing) begin(req *gatewayv1.TraceRequest) (sources []source, instances []string, err error) {
 	var failed error
-	for i, peer := range t.s.config.Capture {
+	for i, peer := range t.s.config.CaptureNow() {
 		stream, err := peer.Client.Trace(t.within, &capturev1.TraceRequest{
 			Pipeline: t.pipeline.GetName(), Job: req.GetJob(), Keys: req.GetKeys(), MaxRecords: req.GetMaxChangeRecords(),
 			OnlyRejected: req.GetOnlyRejected(),

@@ -43,7 +43,7 @@ type part struct {
 // assemble starts every part from the tail, so that each finds what it calls. Without rdb there is nothing to capture and
 // nothing is stored: the line can only validate.
 func assemble(ctx context.Context, p *host.Process, o Options, rdb *redis.Client) (l *line, err error) {
-	l = &line{peers: &gateway.Peers{Capture: map[string]*grpc.ClientConn{}}}
+	l = &line{peers: &gateway.Peers{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, l.close())
@@ -71,15 +71,15 @@ func assemble(ctx context.Context, p *host.Process, o Options, rdb *redis.Client
 	}
 	conn, err := l.add(ctx, p.Part("capture"), func(q *host.Process) (host.Service, error) {
 		if rdb == nil {
-			_, err := capture.Register(q, &redis.Options{}, nil, l.peers.Transformer)
+			_, err := capture.Register(q, &redis.Options{}, nil, l.peers.Transformer, 0)
 			return host.Idle, err
 		}
-		return capture.Register(q, rdb.Options(), []string{keyspace.DefaultPipeline}, l.peers.Transformer)
+		return capture.Register(q, rdb.Options(), []string{keyspace.DefaultPipeline}, l.peers.Transformer, 0)
 	})
 	if err != nil {
 		return l, err
 	}
-	l.peers.Capture["in this process"] = conn
+	l.peers.Capture = []*host.Instances{host.One("in this process", conn)}
 	var kept redis.UniversalClient
 	if rdb != nil {
 		kept = rdb

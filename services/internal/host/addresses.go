@@ -68,6 +68,13 @@ func (a Appliers) For(kind string) (*grpc.ClientConn, error) {
 	return conn, nil
 }
 
+// Connect has every client look for its instances now, not when it is first used.
+func (a Appliers) Connect() {
+	for _, conn := range a {
+		conn.Connect()
+	}
+}
+
 // Close closes every client once.
 func (a Appliers) Close() error {
 	var errs []error

@@ -108,11 +108,12 @@ var untraced = map[string]bool{
 func traced(info *stats.RPCTagInfo) bool { return !untraced[info.FullMethodName] }
 
 // Dial makes a client connection as every service here has one. It connects lazily and reconnects by itself; what is
-// asked while the peer is away fails with Unavailable.
+// asked while the peer is away fails with Unavailable. Where a name stands for several instances, calls go to each in turn.
 func Dial(address string, extra ...grpc.DialOption) (*grpc.ClientConn, error) {
 	conn, err := grpc.NewClient(address, append([]grpc.DialOption{
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithStatsHandler(otelgrpc.NewClientHandler(otelgrpc.WithFilter(traced))),
+		grpc.WithResolvers(ofNetwork), grpc.WithDefaultServiceConfig(spread),
 		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(flow.Codec{}), grpc.MaxCallRecvMsgSize(maxMessage), grpc.MaxCallSendMsgSize(maxMessage)),
 		grpc.WithInitialWindowSize(streamWindow), grpc.WithInitialConnWindowSize(streamWindow),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 10 * time.Second, PermitWithoutStream: true}),

@@ -4,6 +4,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/spf13/pflag"
@@ -23,7 +24,7 @@ import (
 
 // Peers are the services a gateway asks.
 type Peers struct {
-	Capture     map[string]*grpc.ClientConn // by address
+	Capture     []*host.Instances
 	Transformer *grpc.ClientConn
 	Appliers    host.Appliers
 }
@@ -51,7 +52,7 @@ func Spec() host.Spec {
 		Listen: "127.0.0.1:7400", MetricsListen: "127.0.0.1:9400", MaxMessage: MaxMessage,
 		Flags: func(f *pflag.FlagSet) {
 			f.StringVar(&redisURL, "redis", "127.0.0.1:6379", "Redis that keeps the deployed pipelines: host:port or a redis:// URL; may hold references such as ${file:…}")
-			f.StringVar(&capture, "capture", "127.0.0.1:7401", "addresses of every capture instance, comma separated")
+			f.StringVar(&capture, "capture", "127.0.0.1:7401", "addresses of the capture instances, comma separated; all that a name stands for")
 			f.StringVar(&transformer, "transformer", "127.0.0.1:7402", "address of the transformer")
 			f.StringVar(&appliers, "appliers", "postgresql=127.0.0.1:7411,sqlite=127.0.0.1:7412,mysql=127.0.0.1:7413,sqlserver=127.0.0.1:7414,redis=127.0.0.1:7416,oracle=127.0.0.1:7417,cassandra=127.0.0.1:7418", "one applier a connection type: type=host:port, comma separated")
 			f.StringVar(&who, "access", "", "file of those who may call, with their roles; everybody may when empty")
@@ -100,16 +101,17 @@ func Guard(p *host.Process, path string) error {
 }
 
 func dial(p *host.Process, capture, transformer, appliers string) (*Peers, error) {
-	peers := &Peers{Capture: map[string]*grpc.ClientConn{}}
+	peers := &Peers{}
 	var err error
 	if peers.Appliers, err = p.DialAppliers(appliers); err != nil {
 		return nil, err
 	}
 	for _, address := range host.Addresses(capture) {
-		if peers.Capture[address], err = p.Dial(address); err != nil {
-			delete(peers.Capture, address)
-			return nil, errors.Join(err, peers.Close())
+		all, err := p.DialEach(address)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("--capture: %w", err), peers.Close())
 		}
+		peers.Capture = append(peers.Capture, all)
 	}
 	if peers.Transformer, err = p.Dial(transformer); err != nil {
 		return nil, errors.Join(err, peers.Close())
@@ -130,8 +132,13 @@ func New(p *host.Process, rdb redis.UniversalClient, peers *Peers) *server.Serve
 	if rdb != nil {
 		c.Store = store.New(rdb)
 	}
-	for address, conn := range peers.Capture {
-		c.Capture = append(c.Capture, server.Over(address, conn, capturev1.NewCaptureServiceClient))
+	c.CaptureNow = func() (all []server.Peer[capturev1.CaptureServiceClient]) {
+		for _, instances := range peers.Capture {
+			for _, i := range instances.Now() {
+				all = append(all, server.Over(i.Address, i.Conn, capturev1.NewCaptureServiceClient))
+			}
+		}
+		return all
 	}
 	for kind, conn := range peers.Appliers {
 		c.Appliers[kind] = server.Over(address(conn), conn, applierv1.NewApplierServiceClient)

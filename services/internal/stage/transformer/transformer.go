@@ -30,6 +30,7 @@ func Spec() host.Spec {
 			if err != nil {
 				return nil, err
 			}
+			appliers.Connect()                           // before the first lanes open, so that they find every instance
 			p.OnStopped(func() { _ = appliers.Close() }) // nothing is asked of them any more
 			return host.Idle, Register(p, appliers)
 		},

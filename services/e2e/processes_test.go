@@ -58,7 +58,7 @@ var binaries = sync.OnceValues(func() (string, error) {
 
 // service is one process of the line.
 type service struct {
-	name    string
+	name    string // of its binary
 	address string
 	args    []string
 	env     []string
@@ -156,7 +156,7 @@ func freeAddress(t *testing.T) string {
 func (p *processes) start(name string) {
 	p.t.Helper()
 	s := p.services[name]
-	s.cmd = exec.Command(filepath.Join(p.bin, name), s.args...)
+	s.cmd = exec.Command(filepath.Join(p.bin, s.name), s.args...)
 	s.cmd.Env = append(os.Environ(), s.env...)
 	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
 	if err := s.cmd.Start(); err != nil {
@@ -207,8 +207,8 @@ func (p *processes) stop() {
 		_ = c.Close()
 	}
 	if p.t.Failed() {
-		for name, s := range p.services {
-			p.t.Logf("--- %s\n%s", s.name, p.tail(name))
+		for name := range p.services {
+			p.t.Logf("--- %s\n%s", name, p.tail(name))
 		}
 	}
 	for _, s := range p.services {

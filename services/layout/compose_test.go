@@ -76,6 +76,9 @@ func TestCompose(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if jobs := strings.Count(string(scraped), "job_name:"); strings.Count(string(scraped), "honor_labels: true\n") != jobs {
+		t.Errorf("not every one of %d scrapes keeps the label job of the metrics", jobs)
+	}
 	run := map[string]bool{}
 	for name, service := range compose.Services {
 		for _, volume := range service.Volumes {

@@ -46,7 +46,7 @@ func run() int {
 			flags = f
 			f.StringVar(&o.Listen, "listen", cli.DefaultGateway, "address of the gateway")
 			f.StringVar(&o.Metrics, "metrics", "127.0.0.1:9400", "address of /metrics; \"off\" for none")
-			f.StringVar(&o.HTTP, "http", gateway.DefaultHTTP, "address of the API over HTTP with JSON; \"off\" for none")
+			f.StringVar(&o.HTTP, "http", gateway.DefaultHTTP, "address of the web page and of the API over HTTP with JSON; \"off\" for none")
 			f.StringVar(&o.Appliers, "appliers", "", "appliers elsewhere: type=host:port, comma separated")
 			o.Identity.Flags(f)
 			host.MetricsTLS(f, &o.MetricsTLS)

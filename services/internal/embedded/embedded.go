@@ -39,7 +39,7 @@ type Options struct {
 	Metrics string
 	// MetricsTLS serves them over TLS, with the certificate of Identity.
 	MetricsTLS bool
-	// HTTP is the address of the API over HTTP with JSON; empty or "off" for none.
+	// HTTP is the address of the web page and of the API over HTTP with JSON; empty or "off" for none.
 	HTTP string
 	// Appliers are further appliers, as --appliers of the transformer; one named there replaces a linked one.
 	Appliers string

@@ -56,7 +56,7 @@ func Spec() host.Spec {
 			f.StringVar(&transformer, "transformer", "127.0.0.1:7402", "address of the transformer")
 			f.StringVar(&appliers, "appliers", "postgresql=127.0.0.1:7411,sqlite=127.0.0.1:7412,mysql=127.0.0.1:7413,sqlserver=127.0.0.1:7414,redis=127.0.0.1:7416,oracle=127.0.0.1:7417,cassandra=127.0.0.1:7418", "one applier a connection type: type=host:port, comma separated")
 			f.StringVar(&who, "access", "", "file of those who may call, with their roles; everybody may when empty")
-			f.StringVar(&web, "http", DefaultHTTP, "address of the API over HTTP with JSON; \"off\" for none")
+			f.StringVar(&web, "http", DefaultHTTP, "address of the web page and of the API over HTTP with JSON; \"off\" for none")
 		},
 		Build: func(ctx context.Context, p *host.Process) (host.Service, error) {
 			redisurl.Quiet(p.Log)

@@ -7,13 +7,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	collectorv1 "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/encoding/prototext"
 
 	"slipstream/deploy/dev/devserver"
 	capturev1 "slipstream/proto/slipstream/capture/v1"
@@ -60,8 +63,31 @@ func supported(t *testing.T, g gatewayv1.GatewayServiceClient, r *gatewayv1.Supp
 	}
 }
 
+// collecting serves a collector of spans at the address that it returns.
+func collecting(t *testing.T, c *collector) string {
+	t.Helper()
+	lis, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	must(t, err)
+	srv := grpc.NewServer()
+	collectorv1.RegisterTraceServiceServer(srv, c)
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(lis) }()
+	t.Cleanup(func() { srv.Stop(); must(t, <-served) })
+	return lis.Addr().String()
+}
+
+// text is all that spans say, and how many there are.
+func (c *collector) text() (all string, spans int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, s := range c.spans {
+		all += strings.ReplaceAll(prototext.MarshalOptions{}.Format(s.span), "  ", " ") + "\n"
+	}
+	return all, len(c.spans)
+}
+
 // TestEncryptedLetters: what a database refuses is nowhere in clear but in the source and before an operator: not in the
-// dead-letter stream, not in what the database said, not before a reader, in a log, or in what goes to support. The key is
+// dead-letter stream, not in what the database said, not before a reader, in a log, a span, or in what goes to support. The key is
 // changed, and the letter is replayed as it was recorded.
 func TestEncryptedLetters(t *testing.T) {
 	const marker, later, readerToken, operatorToken = "MARKER-4711", "MARKER-4712", "reader-0123456789abcdef", "operator-0123456789abcdef"
@@ -76,7 +102,9 @@ func TestEncryptedLetters(t *testing.T) {
 	tg.exec(t, scrupulous)
 	server := devserver.Redis(t, devserver.RedisOptions{})
 	c := client(t, server.Addr)
-	p := startProcessesFor(t, server.Addr, as(operatorToken), "SLIPSTREAM_ACCESS="+access)
+	otlp := &collector{spans: map[string]received{}}
+	p := startProcessesFor(t, server.Addr, as(operatorToken), "SLIPSTREAM_ACCESS="+access,
+		"OTEL_EXPORTER_OTLP_ENDPOINT=http://"+collecting(t, otlp), "OTEL_BSP_SCHEDULE_DELAY=100")
 	conn, err := as(readerToken)(p.services["gateway"].address)
 	must(t, err)
 	defer func() { _ = conn.Close() }()
@@ -103,7 +131,7 @@ func TestEncryptedLetters(t *testing.T) {
 
 	raw, err := c.XRange(t.Context(), "dlq:slipstream:{default}:crew", "-", "+").Result()
 	must(t, err)
-	if text := fmt.Sprint(raw); len(raw) != 1 || strings.Contains(text, "4711") || raw[0].Values["sqlstate"] != "P0001" {
+	if text := fmt.Sprint(raw); len(raw) != 1 || strings.Contains(text, "MARKER-47") || raw[0].Values["sqlstate"] != "P0001" {
 		t.Errorf("in Redis: %q", text)
 	}
 	letter := func(g gatewayv1.GatewayServiceClient) *capturev1.DeadLetter {
@@ -115,7 +143,7 @@ func TestEncryptedLetters(t *testing.T) {
 	if e := letter(operator); !strings.Contains(e.GetReject().GetReason(), "no note may be "+marker) || !strings.Contains(string(e.GetReject().GetRecord()), marker) {
 		t.Errorf("an operator sees %v", e)
 	}
-	if e := letter(reader); strings.Contains(e.String(), "4711") || len(e.GetWithheld()) != 3 || e.GetReject().GetCode() != "P0001" || string(e.GetReject().GetKey()) != "crew:1" {
+	if e := letter(reader); strings.Contains(e.String(), "MARKER-47") || len(e.GetWithheld()) != 3 || e.GetReject().GetCode() != "P0001" || string(e.GetReject().GetKey()) != "crew:1" {
 		t.Errorf("a reader sees %v", e)
 	}
 
@@ -135,7 +163,7 @@ func TestEncryptedLetters(t *testing.T) {
 	if text := forOperator(); !strings.Contains(text, later) || !strings.Contains(text, "REJECTED") {
 		t.Errorf("an operator's trace:\n%s", text)
 	}
-	if text := forReader(); strings.Contains(text, "4712") || !strings.Contains(text, "REJECTED") || !strings.Contains(text, "P0001") {
+	if text := forReader(); strings.Contains(text, "MARKER-47") || !strings.Contains(text, "REJECTED") || !strings.Contains(text, "P0001") {
 		t.Errorf("a reader's trace:\n%s", text)
 	}
 	letters(t, p, 2)
@@ -154,7 +182,7 @@ func TestEncryptedLetters(t *testing.T) {
 	})
 	stop()
 	<-written
-	if strings.Contains(all, "4711") || strings.Contains(all, "4712") {
+	if strings.Contains(all, "MARKER-47") {
 		t.Error("what goes to support holds values of refused records")
 	}
 	if files < 10 || !strings.Contains(all, "P0001") || !strings.Contains(all, "TRACE_STEP_REJECTED") {
@@ -163,10 +191,18 @@ func TestEncryptedLetters(t *testing.T) {
 	for name, s := range p.services {
 		text, err := os.ReadFile(s.log.Name())
 		must(t, err)
-		if strings.Contains(string(text), "4711") || strings.Contains(string(text), "4712") {
+		if strings.Contains(string(text), "MARKER-47") {
 			t.Errorf("the log of %s holds values of refused records", name)
 		}
 	}
+
+	await(t, 30*time.Second, "the spans of batches with refused records", func() (bool, string) {
+		all, spans := otlp.text()
+		if strings.Contains(all, "MARKER-47") {
+			t.Fatalf("spans hold values of refused records:\n%s", all)
+		}
+		return strings.Contains(all, `key:"slipstream.rejected" value:{int_value:1}`), fmt.Sprintf("%d spans:\n%s", spans, all)
+	})
 
 	// The key is changed; the old letter opens still, and is written as it was recorded.
 	deploy(t, p, map[string]string{"config.yaml": sealed(second, first), "jobs/crew.yaml": notedJob})

@@ -296,6 +296,7 @@ func TestSetSecret(t *testing.T) {
 		{[]string{"set-secret", "target-password", "pw1", "--secrets-dir", dir}, "", "pw1"},
 		{[]string{"set-secret", "--secret-name", "target-password", "--secret-value", "pw2", "--secrets-dir", dir}, "", "pw2"},
 		{[]string{"set-secret", "target-password", "--secrets-dir", dir}, "pw 3\n", "pw 3"},
+		{[]string{"set-secret", "target-password", "--literal", "pw4", "--secrets-dir", dir, "--cluster-host", "h", "--rdi-host", "r"}, "", "pw4"},
 	} {
 		code, out, errs := l.ask(t, tc.in, tc.args...)
 		text, err := os.ReadFile(filepath.Join(dir, "target-password"))
@@ -312,6 +313,7 @@ func TestSetSecret(t *testing.T) {
 		{"set-secret", "../x", "y", "--secrets-dir", dir},
 		{"set-secret", "x", "y", "--file", "f", "--secrets-dir", dir},
 		{"set-secret", "a", "b", "c", "--secrets-dir", dir},
+		{"set-secret", "a", "b", "--literal", "c", "--secrets-dir", dir},
 	} {
 		if code, _, _ := l.do(t, wrong...); code != 2 {
 			t.Errorf("%v: exit code %d", wrong, code)

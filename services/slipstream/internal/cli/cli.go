@@ -170,10 +170,10 @@ func New(deps Deps) *cobra.Command {
 	root.AddCommand(explained()...)
 	acceptOld(root)
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
+		tellUnused(cmd)
 		if cmd.Flags().Lookup("gateway") == nil {
 			return nil
 		}
-		tellUnused(cmd)
 		if strings.HasPrefix(cmd.Name(), "add") {
 			return nil // a new context takes nothing from the active one
 		}

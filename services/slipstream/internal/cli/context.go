@@ -259,7 +259,11 @@ func (a *app) deleteContext(use string) *cobra.Command {
 			if all.Current == args[0] {
 				all.Current = ""
 			}
-			return a.saveContexts(all)
+			if err := a.saveContexts(all); err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "context %s is forgotten\n", args[0])
+			return err
 		},
 	}
 	forceFlag(cmd, &force)
@@ -276,7 +280,11 @@ func (a *app) deleteContexts(use string) *cobra.Command {
 			if err := confirm(cmd, force, "forget every context"); err != nil {
 				return err
 			}
-			return a.saveContexts(contexts{Contexts: map[string]savedContext{}})
+			if err := a.saveContexts(contexts{Contexts: map[string]savedContext{}}); err != nil {
+				return err
+			}
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), "every context is forgotten")
+			return err
 		},
 	}
 	forceFlag(cmd, &force)

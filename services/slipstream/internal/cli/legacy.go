@@ -21,7 +21,7 @@ var clusterFlags = []string{"cluster-host", "cluster-api-port", "cluster-user", 
 func acceptOld(root *cobra.Command) {
 	for _, cmd := range root.Commands() {
 		acceptOld(cmd)
-		if cmd.Flags().Lookup("gateway") == nil {
+		if cmd.Flags().Lookup("gateway") == nil && cmd.Name() != "set-secret" {
 			continue
 		}
 		for _, f := range sourceFlags {
@@ -54,8 +54,11 @@ func tellUnused(cmd *cobra.Command) {
 		}
 	}
 	if len(given) > 0 {
-		fmt.Fprintf(cmd.ErrOrStderr(), "note: %s: not used by %s, which asks the gateway (--gateway), and that knows its Redis\n",
-			strings.Join(given, ", "), cmd.CommandPath())
+		why := "which asks the gateway (--gateway), and that knows its Redis"
+		if cmd.Flags().Lookup("gateway") == nil {
+			why = "which works on this machine alone"
+		}
+		fmt.Fprintf(cmd.ErrOrStderr(), "note: %s: not used by %s, %s\n", strings.Join(given, ", "), cmd.CommandPath(), why)
 	}
 }
 

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -70,7 +71,7 @@ func (a *app) reset() *cobra.Command {
 			if err := choice(output, "table", "json", "yaml"); err != nil {
 				return err
 			}
-			if err := confirm(cmd, force, "reset "+(strings.Join(args, ", ")+" of ")+"pipeline "+a.pipelineName()); err != nil {
+			if err := confirm(cmd, force, "reset "+cmp.Or(strings.Join(args, ", "), "all jobs")+" of pipeline "+a.pipelineName()); err != nil {
 				return err
 			}
 			var res *gatewayv1.ResetResponse

@@ -20,7 +20,7 @@ var secretNames = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9._-]*$`)
 // setSecret writes a secret where ${secrets:name} is looked for (spec 2.4). That is a folder of the machine, or the volume, that
 // services see: a secret is never sent to a service (G10), so there is no call for it.
 func (a *app) setSecret() *cobra.Command {
-	var dir, name, value, file string
+	var dir, name, value, literal, file string
 	cmd := &cobra.Command{
 		Use: "set-secret [NAME [VALUE]]", Short: "Store a secret that ${secrets:NAME} refers to, in a folder of this machine",
 		Long: "Store a secret in the folder that " + secret.DirVariable + " names, as a file that only its owner may read; services\n" +
@@ -37,14 +37,22 @@ func (a *app) setSecret() *cobra.Command {
 				name = args[0]
 			}
 			given := cmd.Flags().Changed("secret-value")
+			ways := 0
+			for _, way := range []bool{given, len(args) == 2, cmd.Flags().Changed("literal"), file != ""} {
+				if way {
+					ways++
+				}
+			}
 			if len(args) == 2 {
 				value, given = args[1], true
+			} else if cmd.Flags().Changed("literal") {
+				value, given = literal, true
 			}
 			switch {
 			case !secretNames.MatchString(name):
 				return misused("the name %q is not made of letters, digits, ., - and _", name)
-			case given && file != "":
-				return misused("give either a value or --file")
+			case ways > 1:
+				return misused("give the value once: as an argument, with --secret-value, --literal or --file")
 			}
 			if dir == "" {
 				dir = a.deps.Getenv(secret.DirVariable)
@@ -68,6 +76,7 @@ func (a *app) setSecret() *cobra.Command {
 	cmd.Flags().StringVar(&dir, "secrets-dir", "", "folder of the secrets (variable "+secret.DirVariable+")")
 	cmd.Flags().StringVar(&name, "secret-name", "", "name, where it is no argument")
 	cmd.Flags().StringVar(&value, "secret-value", "", "value, where it is no argument")
+	cmd.Flags().StringVar(&literal, "literal", "", "value, where it is no argument")
 	cmd.Flags().StringVar(&file, "file", "", "file with the value; - for standard input")
 	logFlag(cmd, true)
 	return cmd

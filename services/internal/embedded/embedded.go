@@ -84,7 +84,7 @@ func Serve(ctx context.Context, o Options, rdb *redis.Client) (err error) {
 	if err != nil {
 		return err
 	}
-	defer flush(p.Grace)
+	defer flush()
 
 	lis, err := (&net.ListenConfig{}).Listen(ctx, "tcp", o.Listen)
 	if err != nil {

@@ -5,7 +5,7 @@
 // A process has a Process: what its parts share. Main builds it, hands it to the service's own build function, serves
 // until SIGINT or SIGTERM, and ends in this order: health says NOT_SERVING, the service drains (lanes finish what is
 // under way), the gRPC server stops gracefully and after the grace period at once (an idle open stream would hold it for
-// ever), traces are flushed. A second signal ends the process at once.
+// ever), and the last traces go out, within a second. A second signal ends the process at once.
 package host
 
 import (
@@ -137,7 +137,7 @@ func serve(ctx context.Context, spec Spec, o *options, stderr io.Writer) (err er
 	if err != nil {
 		return err
 	}
-	defer flush(p.Grace)
+	defer flush()
 
 	service, err := spec.Build(ctx, p)
 	if err != nil {

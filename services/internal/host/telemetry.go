@@ -16,17 +16,22 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace"
 )
 
+// flushWithin is how long the end of a process waits for the collector. An exporter that finds none tries on for ten
+// seconds a batch of spans, which would be taken from the grace period of what comes after this process.
+const flushWithin = time.Second
+
 // Tracing sends spans to the OTLP collector that OTEL_EXPORTER_OTLP_ENDPOINT (or …_TRACES_ENDPOINT) names; without one
 // nothing is recorded. All other OTEL_* variables of the SDK apply, OTEL_TRACES_SAMPLER among them; by default every
-// batch is traced, since there is one trace a batch, not one a change (design D11). The function returned flushes what
-// is held, within the time given; a collector that is away is logged and fails nothing.
-func Tracing(ctx context.Context, service string, log *slog.Logger) (flush func(time.Duration), err error) {
+// batch is traced, since there is one trace a batch, not one a change (design D11). Spans wait in a queue of bounded
+// length for their turn, and are dropped where it is full: nothing waits for a collector. The function returned sends
+// what is held, for a second at most; a collector that is away is logged and fails nothing.
+func Tracing(ctx context.Context, service string, log *slog.Logger) (flush func(), err error) {
 	otel.SetTextMapPropagator(propagation.TraceContext{})
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
 		log.WarnContext(context.WithoutCancel(ctx), "exporting traces", "error", err)
 	}))
 	if os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") == "" && os.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") == "" {
-		return func(time.Duration) {}, nil
+		return func() {}, nil
 	}
 	exporter, err := otlptracegrpc.New(ctx)
 	if err != nil {
@@ -39,11 +44,12 @@ func Tracing(ctx context.Context, service string, log *slog.Logger) (flush func(
 	}
 	provider := trace.NewTracerProvider(trace.WithBatcher(exporter), trace.WithResource(res))
 	otel.SetTracerProvider(provider)
-	return func(within time.Duration) {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), within)
+	return func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushWithin)
 		defer cancel()
 		if err := provider.Shutdown(ctx); err != nil {
-			log.WarnContext(ctx, "flushing traces", "error", err)
+			log.WarnContext(ctx, "the last traces are lost: the OTLP collector took none in time", "within", flushWithin, "error", err)
+			_ = exporter.Shutdown(ctx) // its time is over: what it still tries ends now
 		}
 	}, nil
 }

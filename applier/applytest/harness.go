@@ -21,6 +21,7 @@
 //   - position, fence: positions, state and epochs; a stopped owner that wakes, a second opener, a reconnect (design D4).
 //   - network: a commit that arrived and whose answer was lost, a commit that never arrived, a server that is away, what a
 //     former owner sent arriving late (G3, G4). Not for a database that is a file.
+//   - trace: what the spans of a batch say, and that no value is among it (G10).
 //   - check, create, preview: what validate, auto_create and a preview say and do, with every fix run as it is printed.
 //
 // What a server's death in the middle of batches leaves behind is tested by the dialects themselves (TestKilledServer) and
@@ -142,6 +143,7 @@ func Run(t *testing.T, h Harness, only ...string) {
 		{"choice", choiceCases},
 		{"create", createCases},
 		{"preview", previewCases},
+		{"trace", traceCases},
 	}
 	named(t, groups)
 	out := map[string][]string{}

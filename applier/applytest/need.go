@@ -46,7 +46,7 @@ var needs = map[Need][]string{
 		"lanes/unique values are swapped in one batch", "lanes/a swap of unique values that must be, and one that cannot be",
 		"lanes/a unique value that is taken for good rejects its record alone",
 	},
-	NeedForeach:    {"foreach"},
+	NeedForeach:    {"foreach", "trace/statements about the rows of a parent"},
 	NeedStrategies: {"strategy"},
 	NeedTogether: {
 		"position/a new lane begins at the beginning", "fence/opening waits for a commit under way", "lanes/a deadlock between two lanes",

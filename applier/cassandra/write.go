@@ -33,6 +33,9 @@ func (x *txn) Write(ctx context.Context, w *applier.Write) error {
 		x.ops = x.ops[:mark]
 		return err
 	}
+	if len(x.ops) > mark { // they are sent with the commit
+		applier.Statement(ctx, func() string { return x.ops[mark].text })
+	}
 	if len(w.Rows) > 0 {
 		if _, known := x.tables[w.Table.Name]; !known {
 			x.tables[w.Table.Name] = b

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/trace"
 
 	"slipstream/applier"
@@ -49,7 +48,7 @@ func (l *lane) apply(ctx context.Context, it item) error {
 			break
 		}
 		if err := l.recover(ctx, a, err, &conflicts); err != nil {
-			span.SetStatus(codes.Error, err.Error())
+			fail(span, err)
 			return err
 		}
 	}
@@ -59,7 +58,7 @@ func (l *lane) apply(ctx context.Context, it item) error {
 	span.SetAttributes(attribute.Int("slipstream.rejected", rejected), attribute.Int64("slipstream.attempts", int64(a.attempts)))
 	l.position = it.batch.Position
 	m := l.engine.metrics
-	m.commit.WithLabelValues(l.connection).Observe(a.took.Seconds())
+	observe(m.commit.WithLabelValues(l.connection), a.took.Seconds(), flow.TraceID(span.SpanContext()))
 	m.rejected.WithLabelValues(l.connection).Add(float64(rejected))
 	total := 0
 	for verb, n := range rows {
@@ -148,20 +147,28 @@ func (l *lane) try(ctx context.Context, a *attempt) error {
 	}
 
 	start := time.Now()
-	txn, err := l.session.Begin(ctx, l.position, a.batch.Position, a.batch.State)
+	var txn applier.Txn
+	err := l.traced(ctx, "begin", func(ctx context.Context) (err error) {
+		txn, err = l.session.Begin(ctx, l.position, a.batch.Position, a.batch.State)
+		return err
+	})
 	if err != nil {
 		return err
 	}
 	if indexed {
-		if a.ledgers, err = load(ctx, txn, a.prepared, l.open.Job); err == nil {
+		err = l.traced(ctx, "read row index", func(ctx context.Context) (err error) {
+			a.ledgers, err = load(ctx, txn, a.prepared, l.open.Job)
+			return err
+		})
+		if err == nil {
 			err = a.plan()
 		}
 	}
 	if err == nil {
 		err = l.write(ctx, txn, a)
 	}
-	if err == nil {
-		err = a.own(ctx, txn)
+	if err == nil && len(a.ledgers) > 0 {
+		err = l.traced(ctx, "write row index", func(ctx context.Context) error { return a.own(ctx, txn) })
 	}
 	if err == nil {
 		err = l.hold(ctx, txn, a, &start)
@@ -175,12 +182,7 @@ func (l *lane) try(ctx context.Context, a *attempt) error {
 		}
 		return err
 	}
-	cctx, span := l.engine.tracer.Start(ctx, "commit")
-	err = txn.Commit(cctx)
-	if err != nil {
-		span.SetStatus(codes.Error, err.Error())
-	}
-	span.End()
+	err = l.traced(ctx, "commit", txn.Commit)
 	a.took = time.Since(start)
 	if err != nil {
 		l.rollback(ctx, txn)
@@ -223,10 +225,23 @@ func (l *lane) rollback(ctx context.Context, txn applier.Txn) {
 
 // write writes the steps, as a whole or, once that has failed, so that bad rows are found.
 func (l *lane) write(ctx context.Context, txn applier.Txn, a *attempt) error {
-	if a.isolate {
-		return l.writeIsolated(ctx, txn, a)
+	if a.isolate { // its attempts are too many to be told one by one
+		return l.traced(ctx, "isolate", func(ctx context.Context) error { return l.writeIsolated(ctx, txn, a) })
 	}
-	for _, s := range a.steps {
+	for i, s := range a.steps {
+		if i == mostStatements {
+			return l.traced(ctx, "further writes", func(ctx context.Context) error { return writeAll(ctx, txn, a.steps[i:]) },
+				attribute.Int("slipstream.writes", len(a.steps)-i))
+		}
+		if err := l.statement(ctx, txn, s.write); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func writeAll(ctx context.Context, txn applier.Txn, steps []step) error {
+	for _, s := range steps {
 		if err := txn.Write(ctx, s.write); err != nil {
 			return err
 		}
@@ -266,7 +281,10 @@ func (l *lane) hold(ctx context.Context, txn applier.Txn, a *attempt, start *tim
 		return nil
 	}
 	asked := time.Now()
-	if err := l.awaitStored(ctx, a.batch.Sequence, time.After(l.engine.holdOpen)); err != nil {
+	err := l.traced(ctx, "await stored", func(ctx context.Context) error {
+		return l.awaitStored(ctx, a.batch.Sequence, time.After(l.engine.holdOpen))
+	})
+	if err != nil {
 		return err
 	}
 	*start = start.Add(time.Since(asked)) // the target did not take that time

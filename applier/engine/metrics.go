@@ -4,6 +4,8 @@ import (
 	"errors"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"slipstream/proto/flow"
 )
 
 // metrics are the collectors of an applier. Engines that share a registry share them.
@@ -25,7 +27,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		}, []string{"connection"}),
 		rows: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Namespace: ns, Subsystem: sub, Name: "rows_total",
-			Help: "Rows committed after folding, by operation: upsert, delete or prune.",
+			Help: "Rows committed after folding, by operation: upsert, insert, update, delete, prune or close.",
 		}, []string{"connection", "op"}),
 		rejected: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Namespace: ns, Subsystem: sub, Name: "rejected_total",
@@ -50,6 +52,15 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	m.retries, err = register(r, m.retries, err)
 	m.waiting, err = register(r, m.waiting, err)
 	return m, err
+}
+
+// observe books a value, and of a batch that is traced the trace that it is from.
+func observe(o prometheus.Observer, value float64, trace string) {
+	if e, ok := o.(prometheus.ExemplarObserver); ok && trace != "" {
+		e.ObserveWithExemplar(value, prometheus.Labels{flow.ExemplarLabel: trace})
+		return
+	}
+	o.Observe(value)
 }
 
 // register registers c, or finds the one that another engine registered; after an error it does nothing.

@@ -5,6 +5,9 @@ import (
 	"log/slog"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
+
 	"slipstream/proto/fault"
 	"slipstream/proto/flow"
 	flowv1 "slipstream/proto/slipstream/flow/v1"
@@ -21,7 +24,7 @@ type wait struct {
 
 // next counts a failed attempt, says why, and pauses. It fails when the lane ends meanwhile.
 func (w *wait) next(ctx context.Context, err error) error {
-	w.count(err)
+	w.count(ctx, err)
 	f := w.lane.quiet(err).Proto()
 	f.Stage = "applier-" + w.lane.engine.dialect.Name()
 	if !w.said {
@@ -38,15 +41,17 @@ func (w *wait) next(ctx context.Context, err error) error {
 
 // again counts a failed attempt and pauses without a word: the failure is of a kind that passes by itself.
 func (w *wait) again(ctx context.Context, err error, pause time.Duration) error {
-	w.count(err)
+	w.count(ctx, err)
 	return fault.Sleep(ctx, pause)
 }
 
-func (w *wait) count(err error) {
+func (w *wait) count(ctx context.Context, err error) {
 	if w.since.IsZero() {
 		w.since = time.Now()
 	}
 	w.attempts++
+	trace.SpanFromContext(ctx).AddEvent("tries again", trace.WithAttributes(
+		attribute.String("error.type", fault.ClassName(fault.Class(err))), attribute.Int64("slipstream.attempts", int64(w.attempts))))
 	w.lane.engine.metrics.retries.WithLabelValues(w.lane.connection, fault.ClassName(fault.Class(err))).Inc()
 }
 

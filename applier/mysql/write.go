@@ -94,6 +94,7 @@ func (x *txn) inChunks(ctx context.Context, b *bound, w *applier.Write) error {
 	if err != nil {
 		return err
 	}
+	applier.Statement(ctx, func() string { return shown(all, "; ") })
 	for rows := w.Rows; len(rows) > 0; {
 		n := len(rows)
 		for _, t := range all { // the second takes no more rows than the first did
@@ -108,6 +109,16 @@ func (x *txn) inChunks(ctx context.Context, b *bound, w *applier.Write) error {
 		rows = rows[n:]
 	}
 	return nil
+}
+
+// shown is what templates come to, with a placeholder for each value of one row.
+func shown(all []*template, between string) string {
+	var texts []string
+	for _, t := range all {
+		values := strings.TrimSuffix(strings.Repeat("?,", len(t.columns)), ",")
+		texts = append(texts, t.before+t.form.open+values+t.form.end+t.after)
+	}
+	return strings.Join(texts, between)
 }
 
 // most is how long a statement may be.
@@ -313,10 +324,13 @@ func (x *txn) prune(ctx context.Context, b *bound, w *applier.Write) error {
 		text = append(text, t.after...)
 		return nil
 	}
-	err := add(b.among("DELETE FROM "+b.relation.quoted()+" WHERE ", w.Table.Parents, ""), w.Rows)
+	parts := []*template{b.among("DELETE FROM "+b.relation.quoted()+" WHERE ", w.Table.Parents, "")}
+	err := add(parts[0], w.Rows)
 	if len(w.Keep) > 0 {
-		err = errors.Join(err, add(b.among(" AND NOT ", w.Table.Keys, ""), w.Keep))
+		parts = append(parts, b.among(" AND NOT ", w.Table.Keys, ""))
+		err = errors.Join(err, add(parts[1], w.Keep))
 	}
+	applier.Statement(ctx, func() string { return shown(parts, "") })
 	if err != nil {
 		return err
 	}

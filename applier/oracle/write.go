@@ -81,6 +81,7 @@ func (x *txn) write(ctx context.Context, w *applier.Write, b *bound) error {
 	if err != nil {
 		return err
 	}
+	applier.Statement(ctx, func() string { return text })
 	// Rows with a value that must travel as a large object, which costs round trips, go by themselves.
 	var narrow, wide []int32
 	for _, row := range w.Rows {
@@ -234,6 +235,7 @@ func (x *txn) prune(ctx context.Context, w *applier.Write, b *bound) error {
 		if err != nil {
 			return err
 		}
+		applier.Statement(ctx, func() string { return text })
 		if _, err := x.tx.ExecContext(ctx, text, args...); err != nil {
 			return err
 		}

@@ -48,6 +48,7 @@ func (x *txn) Write(ctx context.Context, w *applier.Write) error {
 	if len(w.Rows) == 0 {
 		return nil
 	}
+	applier.Statement(ctx, func() string { return text.sql })
 	target := x.session.target
 	err = x.send(ctx, func(send func(statement) error) error {
 		for rows := w.Rows; len(rows) > 0; {

@@ -2,7 +2,9 @@ package redis
 
 import (
 	"context"
+	"fmt"
 	"strconv"
+	"strings"
 
 	"slipstream/applier"
 	pipelinev1 "slipstream/proto/slipstream/pipeline/v1"
@@ -26,6 +28,7 @@ func (t *txn) write(ctx context.Context, w *applier.Write) error {
 	if err := t.look(ctx, f, w); err != nil {
 		return err
 	}
+	var first []command
 	for _, row := range w.Rows {
 		if len(t.session.refused) > 0 {
 			if err := t.session.refused[rowName(w, row)]; err != nil {
@@ -39,11 +42,31 @@ func (t *txn) write(ctx context.Context, w *applier.Write) error {
 		if err != nil {
 			return err
 		}
+		if first == nil {
+			first = commands
+		}
 		for _, c := range commands {
 			t.rows = append(t.rows, written{c, w, row})
 		}
 	}
+	applier.Statement(ctx, func() string { return shownWith(first) })
 	return nil
+}
+
+// shownWith are the commands of a row, which are sent with the commit, with a placeholder for each argument, of which
+// there may be many.
+func shownWith(commands []command) string {
+	var text strings.Builder
+	for i, c := range commands {
+		if i > 0 {
+			text.WriteString("; ")
+		}
+		fmt.Fprint(&text, c.args[0])
+		for n := range min(len(c.args)-1, 5) {
+			text.WriteString([]string{" ?", " ?", " ?", " ?", " …"}[n])
+		}
+	}
+	return text.String()
 }
 
 // mostBytes is the longest value that Redis takes (proto-max-bulk-len).

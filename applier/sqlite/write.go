@@ -16,6 +16,7 @@ const parameters = 32766
 // inChunks runs a statement made for n rows until all rows are done. The first statements have as many rows as settings
 // and SQLite allow, the rest is cut into powers of two, so that few texts are prepared whatever sizes batches have.
 func (t *txn) inChunks(ctx context.Context, w *applier.Write, rows []int32, columns []int, text func(w *applier.Write, n int) string) error {
+	applier.Statement(ctx, func() string { return text(w, 1) })
 	most := max(1, min(t.handle.options.rows, parameters/max(1, len(columns))))
 	for len(rows) > 0 {
 		n := most
@@ -117,6 +118,7 @@ func (t *txn) prune(ctx context.Context, w *applier.Write) error {
 	}
 	text := "DELETE FROM " + quote(w.Table.Name) + " AS t WHERE (" + row(w, w.Columns, "t.") + ") IN (SELECT * FROM " + parents +
 		") AND NOT EXISTS (SELECT 1 FROM " + keep + " AS k WHERE " + same.String() + ")"
+	applier.Statement(ctx, func() string { return text })
 	for _, text := range []string{text, "DELETE FROM " + parents, "DELETE FROM " + keep} {
 		if _, err := t.handle.run(ctx, text, nil); err != nil {
 			return err

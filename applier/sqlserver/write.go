@@ -60,6 +60,7 @@ func (x *txn) write(ctx context.Context, b *bound, w *applier.Write) error {
 	case w.Verb == applier.Insert && len(w.Columns) == 0:
 		return x.insertDefaults(ctx, b, w)
 	}
+	applier.Statement(ctx, func() string { return b.ofOne(w) })
 	most := min(x.session.target.rowsPerStatement, mostRows, mostParameters/len(w.Columns))
 	most = max(most, 1)
 	if b.facts.bulk && len(w.Rows) > stagedFrom*most {
@@ -81,6 +82,15 @@ func (x *txn) write(ctx context.Context, b *bound, w *applier.Write) error {
 		rows = rows[n:]
 	}
 	return nil
+}
+
+// ofOne is the statement of a write of one row.
+func (b *bound) ofOne(w *applier.Write) string {
+	t, err := b.statement(w, b.newSource(fromValues, w.Columns, 1, 1, ""))
+	if err != nil {
+		return ""
+	}
+	return t.sql
 }
 
 // chunk is how many of the rows go into the next statement: as many as may, or a power of two, so that few texts are
@@ -199,6 +209,10 @@ func (b *bound) remove(s *source, columns []int) *sqlText {
 // must be in one statement, however many there are.
 func (x *txn) prune(ctx context.Context, b *bound, w *applier.Write) error {
 	parents, keys := w.Table.Parents, w.Table.Keys
+	applier.Statement(ctx, func() string {
+		s := b.newSource(fromValues, parents, 1, 1, "")
+		return b.removeBut(s, b.newSource(fromValues, keys, min(len(w.Keep), 1), s.next(), "")).sql
+	})
 	if len(w.Rows)*len(parents)+len(w.Keep)*len(keys) <= mostParameters && len(w.Rows) <= mostRows && len(w.Keep) <= mostRows {
 		args, err := x.arguments(b, w, parents, w.Rows)
 		if err != nil {
@@ -257,6 +271,7 @@ func (b *bound) removeBut(s, keep *source) *sqlText {
 
 // insertDefaults inserts rows of which every column takes its default.
 func (x *txn) insertDefaults(ctx context.Context, b *bound, w *applier.Write) error {
+	applier.Statement(ctx, func() string { return b.defaults(1).sql })
 	for left := len(w.Rows); left > 0; {
 		n := chunk(left, 64)
 		if _, err := x.exec(ctx, b.defaults(n).sql); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
 )
 
 var w3c propagation.TraceContext
@@ -14,6 +15,17 @@ func Traceparent(ctx context.Context) string {
 	c := propagation.MapCarrier{}
 	w3c.Inject(ctx, c)
 	return c["traceparent"]
+}
+
+// ExemplarLabel is what exemplars of metrics call the trace that a value is from, as Grafana and OpenMetrics do.
+const ExemplarLabel = "trace_id"
+
+// TraceID is the trace of a span that is kept; empty where it is not, so that no exemplar leads to a trace that nobody has.
+func TraceID(c trace.SpanContext) string {
+	if !c.IsSampled() {
+		return ""
+	}
+	return c.TraceID().String()
 }
 
 // WithTraceparent makes the span that a batch was sent in the parent of spans started with the returned context.

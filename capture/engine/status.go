@@ -173,6 +173,7 @@ func jobStatus(fields map[string]string) *capturev1.JobStatus {
 		},
 		Skipped: number(lane.FieldSkipped), ExpiredUnread: number(lane.FieldUnread),
 		LastArrivalMs: int64(number(lane.FieldLastArrival)),
+		Work:          lane.WorkOf("", number), LastBatch: lane.WorkOf(lane.LastBatch, number),
 	}
 }
 

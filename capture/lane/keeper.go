@@ -7,6 +7,7 @@ import (
 
 	"slipstream/capture/stream"
 	"slipstream/proto/keyspace"
+	capturev1 "slipstream/proto/slipstream/capture/v1"
 	flowv1 "slipstream/proto/slipstream/flow/v1"
 )
 
@@ -55,12 +56,15 @@ type keeper struct {
 	arrived    int64
 	counted    time.Time
 	settled    []*flowv1.Reject // rejects whose batch is settled
+	work       *capturev1.Work  // not counted yet
+	last       *capturev1.Work  // the batch settled last, if that is not written yet
 }
 
 func newKeeper(l *Lane, cursor *stream.Cursor) *keeper {
 	ctx, cancel := context.WithCancel(context.Background()) // a lane that is cancelled still publishes: close ends it
 	k := &keeper{
 		l: l, cursor: cursor, stop: cancel, done: make(chan struct{}), kick: make(chan struct{}, 1), counted: l.c.Now(),
+		work: &capturev1.Work{},
 	}
 	go k.run(ctx)
 	return k
@@ -79,6 +83,10 @@ func (k *keeper) book(s *flowv1.Settled, done []flight) {
 		k.settled = append(k.settled, f.rejects...)
 	}
 	add(&k.counts, s.Counts)
+	if w := workOf(s, done); w != nil {
+		addWork(k.work, w)
+		k.last = w
+	}
 	if s.GetCounts().GetChanges() > 0 {
 		k.arrived = k.l.c.Now().UnixMilli()
 	}
@@ -106,7 +114,7 @@ func (k *keeper) run(ctx context.Context) {
 			return
 		}
 		k.mu.Lock()
-		left := k.counts.Changes > 0 || k.counts.Rejected > 0 || k.skipped > 0 || k.moved
+		left := k.counts.Changes > 0 || k.counts.Rejected > 0 || k.skipped > 0 || k.moved || k.last != nil
 		k.mu.Unlock()
 		if left { // the counters wait for their turn
 			select {
@@ -136,10 +144,17 @@ func (k *keeper) publish(ctx context.Context, last bool) {
 	k.settled = nil
 	k.mu.Unlock()
 	if moved {
-		if err := k.cursor.Publish(ctx, at, main, side); err != nil {
-			k.mu.Lock()
-			k.moved = true // the cursor has counted the entries
-			k.mu.Unlock()
+		begun := k.l.c.Now()
+		err := k.cursor.Publish(ctx, at, main, side)
+		k.mu.Lock()
+		took := nanoseconds(k.l.c.Now().Sub(begun))
+		k.moved = k.moved || err != nil // the cursor has counted the entries
+		k.work.AcknowledgeNs += took
+		if k.last != nil {
+			k.last.AcknowledgeNs = took
+		}
+		k.mu.Unlock()
+		if err != nil {
 			k.l.log.DebugContext(ctx, "position not published", "error", err)
 		}
 	}
@@ -174,6 +189,8 @@ func (k *keeper) count(ctx context.Context) {
 	arrived := k.arrived
 	taken, skipped, unread := flowv1.Counts{}, k.skipped, k.unread
 	add(&taken, &k.counts)
+	work, last := k.work, k.last
+	k.work, k.last = &capturev1.Work{}, nil
 	k.counts.Reset()
 	k.skipped, k.unread, k.arrived = 0, 0, 0
 	k.mu.Unlock()
@@ -185,6 +202,16 @@ func (k *keeper) count(ctx context.Context) {
 			pipe.HIncrBy(ctx, key, f.name, f.n)
 		}
 	}
+	for _, f := range workFields(work) {
+		if *f.value != 0 {
+			pipe.HIncrBy(ctx, key, f.name, int64(*f.value))
+		}
+	}
+	if last != nil {
+		for _, f := range workFields(last) {
+			pipe.HSet(ctx, key, LastBatch+f.name, *f.value)
+		}
+	}
 	if arrived != 0 {
 		pipe.HSet(ctx, key, FieldLastArrival, arrived)
 	}
@@ -194,6 +221,10 @@ func (k *keeper) count(ctx context.Context) {
 	if _, err := pipe.Exec(ctx); err != nil {
 		k.mu.Lock()
 		add(&k.counts, &taken)
+		addWork(k.work, work)
+		if k.last == nil {
+			k.last = last
+		}
 		k.skipped += skipped
 		k.unread += unread
 		k.arrived = max(k.arrived, arrived)

@@ -5,6 +5,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"slipstream/proto/flow"
 	flowv1 "slipstream/proto/slipstream/flow/v1"
 )
 
@@ -85,7 +86,11 @@ func (i *instruments) count(result string, n uint64) {
 // settled books a settled batch and what its reading came to.
 func (i *instruments) settled(s *flowv1.Settled, done []flight) {
 	c := s.GetCounts()
-	i.commit.Observe(float64(s.GetCommitNs()) / 1e9)
+	trace := ""
+	if n := len(done); n > 0 {
+		trace = done[n-1].trace
+	}
+	observe(i.commit, float64(s.GetCommitNs())/1e9, trace)
 	i.count("settled", c.GetChanges())
 	i.count("filtered", c.GetFiltered())
 	i.count("inserted", c.GetInserted())
@@ -98,6 +103,15 @@ func (i *instruments) settled(s *flowv1.Settled, done []flight) {
 		i.count("expired_unread", uint64(f.unread))
 	}
 	i.count("rejected", rejected)
+}
+
+// observe books a value, and of a batch that is traced the trace that it is from.
+func observe(o prometheus.Observer, value float64, trace string) {
+	if e, ok := o.(prometheus.ExemplarObserver); ok && trace != "" {
+		e.ObserveWithExemplar(value, prometheus.Labels{flow.ExemplarLabel: trace})
+		return
+	}
+	o.Observe(value)
 }
 
 // Observe sets the gauges of the lane; backlog is what the streams say.

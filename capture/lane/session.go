@@ -54,8 +54,9 @@ type session struct {
 	phase       string
 	asked       time.Time // when the phase was looked at
 	state       *changev1.LaneState
-	quiet       int       // reads in a row that found nothing
-	gathered    time.Time // when the first pending entry was gathered
+	quiet       int           // reads in a row that found nothing
+	gathered    time.Time     // when the first pending entry was gathered
+	reading     time.Duration // that gathering the pending entries took
 }
 
 // session opens the lane and sends batches until it is drained (nil) or breaks.
@@ -129,7 +130,7 @@ func (s *session) drive(opened *flowv1.Opened) error {
 	defer func() { _ = s.tail.Close() }()
 	if o.adopt {
 		s.state = stateOf(s.incarnation, o.phase)
-		if err := s.send(ctx, &tail.Read{Batch: &changev1.Batch{Position: o.at.Proto()}, Position: o.at}); err != nil {
+		if err := s.send(ctx, nothingAt(o.at)); err != nil {
 			return err
 		}
 	}
@@ -290,12 +291,15 @@ func (s *session) pump(ctx context.Context) error {
 // step gathers entries and, when it is time, sends a batch. It says whether a finite stream has come to its end.
 func (s *session) step(ctx context.Context, flights int) (bool, error) {
 	l := s.l
+	begun := l.c.Now()
 	if _, err := s.tail.Gather(ctx); err != nil {
 		return false, err
 	}
+	s.reading += l.c.Now().Sub(begun)
 	l.clear()
 	l.gathered(s.tail.OldestMs())
 	if s.tail.Pending() == 0 {
+		s.reading = 0
 		s.quiet++
 		if l.c.Finite && s.quiet > 1 { // one look may have met only one of the two streams
 			return true, nil
@@ -351,6 +355,7 @@ func (s *session) batch(ctx context.Context) error {
 	l := s.l
 	from := s.gathered
 	spanCtx, span := l.c.Tracer.Start(ctx, "capture.read", trace.WithNewRoot(), trace.WithTimestamp(from))
+	begun := l.c.Now()
 	read, err := s.tail.Batch(ctx)
 	if err == nil && len(read.Rejects) > 0 {
 		err = l.store(ctx, read.Rejects)
@@ -367,11 +372,13 @@ func (s *session) batch(ctx context.Context) error {
 	if s.tail.Pending() > 0 {
 		s.gathered = l.c.Now()
 	}
-	return s.send(ctx, read)
+	out := departing{Read: read, trace: flow.TraceID(span.SpanContext()), took: s.reading + l.c.Now().Sub(begun)}
+	s.reading = 0
+	return s.send(ctx, out)
 }
 
 // send numbers a batch and sends it; the window may hold it up.
-func (s *session) send(ctx context.Context, read *tail.Read) error {
+func (s *session) send(ctx context.Context, read departing) error {
 	s.sequence++
 	read.Batch.Sequence = s.sequence
 	read.Batch.State = s.state
@@ -397,8 +404,12 @@ func (s *session) turnLive(ctx context.Context) error {
 	}
 	s.phase = phaseLive
 	s.state = stateOf(s.incarnation, s.phase)
-	at := s.tail.At()
-	return s.send(ctx, &tail.Read{Batch: &changev1.Batch{Position: at.Proto()}, Position: at})
+	return s.send(ctx, nothingAt(s.tail.At()))
+}
+
+// nothingAt is a batch without changes, which only moves the position or tells a state.
+func nothingAt(at stream.Position) departing {
+	return departing{Read: &tail.Read{Batch: &changev1.Batch{Position: at.Proto()}, Position: at}}
 }
 
 // duration is the longest a batch that is not full waits for more.

@@ -2,12 +2,12 @@ package lane
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/proto"
 
 	"slipstream/capture/stream"
-	"slipstream/capture/tail"
 	"slipstream/proto/fault"
 	capturev1 "slipstream/proto/slipstream/capture/v1"
 	flowv1 "slipstream/proto/slipstream/flow/v1"
@@ -23,17 +23,20 @@ type flight struct {
 	rejects    []*flowv1.Reject // stored as dead letters
 	skipped    int
 	unread     int
-	own        int // rejects made by this stage
+	own        int           // rejects made by this stage
+	trace      string        // its trace, where that is kept
+	took       time.Duration // reading it
 }
 
 // latencySamples is how many changes of a batch are timed; the oldest is always among them.
 const latencySamples = 64
 
 // depart notes a batch that is about to be sent.
-func (l *Lane) depart(sequence uint64, read *tail.Read) {
+func (l *Lane) depart(sequence uint64, read departing) {
 	f := flight{
 		sequence: sequence, position: read.Position, main: read.Main, side: read.Side, oldestMs: read.OldestMs,
 		rejects: read.Rejects, skipped: read.Skipped, unread: read.Unread, own: len(read.Rejects),
+		trace: read.trace, took: read.took,
 	}
 	changes := read.Batch.Changes
 	step := max(1, len(changes)/latencySamples)
@@ -59,10 +62,18 @@ func (l *Lane) arrive(s *flowv1.Settled) []flight {
 	l.flights = append(l.flights[:0], l.flights[n:]...)
 	for _, f := range done {
 		l.position = f.position
-		for _, ms := range f.firstMs {
+		slowest := -1 // whose value leads to the trace of the batch
+		if f.trace != "" && len(f.firstMs) > 0 {
+			slowest = slices.Index(f.firstMs, slices.Min(f.firstMs))
+		}
+		for i, ms := range f.firstMs {
 			latency := max(0, now.Sub(time.UnixMilli(ms)))
 			l.window.add(latency)
-			l.m.latency.Observe(latency.Seconds())
+			if i == slowest {
+				observe(l.m.latency, latency.Seconds(), f.trace)
+			} else {
+				l.m.latency.Observe(latency.Seconds())
+			}
 		}
 	}
 	l.commit = time.Duration(s.CommitNs)

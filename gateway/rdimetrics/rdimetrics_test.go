@@ -33,9 +33,17 @@ func status() *gatewayv1.StatusResponse {
 			Jobs: []*capturev1.JobStatus{
 				{
 					Job: "emp", Backlog: 7, LagMs: 1500, Skipped: 2, ExpiredUnread: 1, DeadLetters: 4,
-					Counts: &flowv1.Counts{Changes: 100, Inserted: 10, Updated: 60, Deleted: 5, Filtered: 20, Rejected: 5},
+					Counts:        &flowv1.Counts{Changes: 100, Inserted: 10, Updated: 60, Deleted: 5, Filtered: 20, Rejected: 5},
+					Work:          &capturev1.Work{Batches: 4, Changes: 100, ReadNs: 2e6, TransformNs: 1e6, WriteNs: 5e6, AcknowledgeNs: 5e5},
+					LastBatch:     &capturev1.Work{Batches: 1, Changes: 30, ReadNs: 1e6, TransformNs: 5e5, WriteNs: 4e6, AcknowledgeNs: 5e5},
+					LastArrivalMs: 1000,
 				},
-				{Job: "pump"},
+				{
+					Job: "pump", LastArrivalMs: 900,
+					Work:      &capturev1.Work{Batches: 1, Changes: 15, ReadNs: 1e6, WriteNs: 5e5},
+					LastBatch: &capturev1.Work{Batches: 1, Changes: 15, ReadNs: 1e6, WriteNs: 5e5},
+				},
+				{Job: "idle", LastArrivalMs: 2000}, // nothing settled since its totals were set to zero
 			},
 		},
 	}
@@ -76,6 +84,14 @@ func TestNames(t *testing.T) {
 		`rdi_capture_gap_total 3`, `rdi_capture_gaps_open 1`,
 		`rdi_dlq_size{data_source="slipstream:{default}:emp",job="emp"} 4`,
 		`rdi_capture_guarantee{guarantee="repaired",method="notifications"} 1`,
+		`rdi_processed_batches_total 5`, `rdi_processor_batch_size_total 115`, `rdi_processor_batch_size_last 30`,
+		`rdi_processor_read_time_ms_total 3`, `rdi_processor_read_time_ms_last 1`,
+		`rdi_processor_transform_time_ms_total 1`, `rdi_processor_transform_time_ms_last 0.5`,
+		`rdi_processor_write_time_ms_total 5.5`, `rdi_processor_write_time_ms_last 4`,
+		`rdi_processor_process_time_ms_total 6.5`, `rdi_processor_process_time_ms_last 4.5`,
+		`rdi_processor_ack_time_ms_total 0.5`, `rdi_processor_ack_time_ms_last 0.5`,
+		`rdi_processor_total_time_ms_total 10`, `rdi_processor_total_time_ms_last 6`,
+		`rdi_processor_rec_per_sec_total 11500`, `rdi_processor_rec_per_sec_last 5000`,
 		`slipstream_status_read_errors_total 0`,
 	}
 	names := []string{"rdi_metrics_incoming_entries", "rdi_metrics_stream_size"}

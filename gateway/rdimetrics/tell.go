@@ -30,6 +30,12 @@ var (
 	rejected  = desc("rejected_records_total", "Records that were rejected, once an output.")
 	filtered  = desc("filtered_records_total", "Changes that a filter dropped.")
 
+	batches   = desc("rdi_processed_batches_total", "Batches settled.")
+	batchSize = desc("rdi_processor_batch_size_total", "Changes in the batches settled.")
+	lastSize  = desc("rdi_processor_batch_size_last", "Changes in the batch settled last.")
+	speed     = desc("rdi_processor_rec_per_sec_total", "Changes for each second of rdi_processor_total_time_ms_total.")
+	lastSpeed = desc("rdi_processor_rec_per_sec_last", "Changes for each second of rdi_processor_total_time_ms_last.")
+
 	connected  = desc("rdi_target_connected", "1 while a connection answers.", "connection", "type")
 	skipped    = desc("rdi_skipped_entries", "Changes that were not written because of what was at their key.", "data_source", "job", "reason")
 	gaps       = desc("rdi_capture_gap_total", "Gaps recorded since the change streams began.")
@@ -42,7 +48,10 @@ var (
 func all(compat bool) []*prometheus.Desc {
 	d := []*prometheus.Desc{
 		state, incoming, latency, version, elapsed, received, processed, rejected, filtered, connected, skipped, gaps, open, letters,
-		guarantee, readErrors,
+		guarantee, readErrors, batches, batchSize, lastSize, speed, lastSpeed,
+	}
+	for _, s := range spent {
+		d = append(d, s.total, s.last)
 	}
 	if compat {
 		d = append(d, seedIncoming, seedSize, seedLatency)
@@ -118,6 +127,7 @@ func tell(ch chan<- prometheus.Metric, res *gatewayv1.StatusResponse, compat boo
 	count(processed, written)
 	count(rejected, refused)
 	count(filtered, dropped)
+	tellWork(ch, st)
 }
 
 func truth(b bool) float64 {

@@ -123,6 +123,9 @@ func mergeJob(out *capturev1.PipelineStatus, job *capturev1.JobStatus) {
 		now.NotLoaded = old.GetNotLoaded()
 	}
 	now.Counts = highest(old.GetCounts(), now.GetCounts())
+	if old.GetWork().GetBatches() > now.GetWork().GetBatches() {
+		now.Work, now.LastBatch = old.GetWork(), old.GetLastBatch()
+	}
 	out.Jobs[i] = now
 }
 
@@ -134,7 +137,8 @@ func highest(a, b *flowv1.Counts) *flowv1.Counts {
 		Changes: max(a.GetChanges(), b.GetChanges()), Filtered: max(a.GetFiltered(), b.GetFiltered()),
 		Rejected: max(a.GetRejected(), b.GetRejected()), Inserted: max(a.GetInserted(), b.GetInserted()),
 		Updated: max(a.GetUpdated(), b.GetUpdated()), Deleted: max(a.GetDeleted(), b.GetDeleted()),
-		Rows: max(a.GetRows(), b.GetRows()),
+		Rows: max(a.GetRows(), b.GetRows()), TakenOver: max(a.GetTakenOver(), b.GetTakenOver()),
+		Outdated: max(a.GetOutdated(), b.GetOutdated()),
 	}
 }
 

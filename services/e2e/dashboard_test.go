@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"context"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -62,16 +63,23 @@ func TestDashboard(t *testing.T) {
 	const source = `data_source=~".*tap.*"`
 	for query, holds := range map[string]func(value string) bool{
 		"sum(rdi_engine_state)": is("1"),
-		`rdi_incoming_entries{operation="pending",` + source + `}`:                           is("0"),
-		`sum(rdi_incoming_entries{operation=~"inserted|updated",` + source + `})`:            is("2"),
-		`rdi_incoming_entries{operation="deleted",` + source + `}`:                           is("1"),
-		`rdi_incoming_entries{operation="filtered",` + source + `}`:                          is("1"),
-		`rdi_incoming_entries{operation="rejected",` + source + `}`:                          is("1"),
-		`rdi_stream_event_latency_ms{` + source + `}`:                                        is("0"),
-		`sum(rate(rdi_incoming_entries{operation!~".*pending",` + source + `}[1m]))`:         func(v string) bool { return v != "" },
-		`sum(rdi_metrics_incoming_entries{` + source + `})`:                                  is("5"),
-		`rdi_metrics_stream_size{` + source + `}`:                                            func(v string) bool { return v != "" },
-		`rdi_metrics_stream_last_latency_ms{` + source + `}`:                                 is("0"),
+		`rdi_incoming_entries{operation="pending",` + source + `}`:                        is("0"),
+		`sum(rdi_incoming_entries{operation=~"inserted|updated",` + source + `})`:         is("2"),
+		`rdi_incoming_entries{operation="deleted",` + source + `}`:                        is("1"),
+		`rdi_incoming_entries{operation="filtered",` + source + `}`:                       is("1"),
+		`rdi_incoming_entries{operation="rejected",` + source + `}`:                       is("1"),
+		`rdi_stream_event_latency_ms{` + source + `}`:                                     is("0"),
+		`sum(rate(rdi_incoming_entries{operation!~".*pending",` + source + `}[1m]))`:      func(v string) bool { return v != "" },
+		`sum(rdi_metrics_incoming_entries{` + source + `})`:                               is("5"),
+		`rdi_metrics_stream_size{` + source + `}`:                                         func(v string) bool { return v != "" },
+		`rdi_metrics_stream_last_latency_ms{` + source + `}`:                              is("0"),
+		"rdi_processed_batches_total":                                                     positive,
+		"rdi_processor_batch_size_total":                                                  is("5"),
+		`count({__name__=~"rdi_processor_(read|transform|write|ack)_time_ms_last"} > 0)`:  is("4"),
+		`count({__name__=~"rdi_processor_(read|transform|write|ack)_time_ms_total"} > 0)`: is("4"),
+		"rdi_processor_rec_per_sec_total":                                                 positive,
+		`rdi_processor_total_time_ms_total - rdi_processor_read_time_ms_total - rdi_processor_process_time_ms_total -
+			rdi_processor_ack_time_ms_total < bool 0.001`: is("1"),
 		`rdi_engine_state{state="RUNNING",status="RUNNING",sync_mode=~"SNAPSHOT|STREAMING"}`: is("1"),
 	} {
 		await(t, 90*time.Second, query, func() (bool, string) {
@@ -80,6 +88,11 @@ func TestDashboard(t *testing.T) {
 			return len(values) > 0 && !slices.ContainsFunc(values, func(v string) bool { return !holds(v) }), strings.Join(values, ", ")
 		})
 	}
+}
+
+func positive(value string) bool {
+	v, err := strconv.ParseFloat(value, 64)
+	return err == nil && v > 0
 }
 
 func is(want string) func(string) bool {

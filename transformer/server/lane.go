@@ -36,8 +36,8 @@ type lane struct {
 	asked   uint64 // questions for before images so far
 
 	mu      sync.Mutex
-	pending []*job.Result // batches under way, oldest first
-	failed  error         // why something could not be said upstream
+	pending []underWay // batches, oldest first
+	failed  error      // why something could not be said upstream
 }
 
 func (s *Server) newLane(up *flow.Receiver[*changev1.Batch], open *flowv1.Open, program *job.Program) *lane {
@@ -60,7 +60,7 @@ func (l *lane) close() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, r := range l.pending {
-		done(r)
+		done(r.Result)
 	}
 	l.pending = nil
 	if l.lookups != nil {
@@ -157,10 +157,11 @@ func (l *lane) frame(ctx context.Context, d flow.Down[*changev1.Batch]) error {
 		if err := l.images(ctx, d.Batch); err != nil {
 			return err
 		}
+		begun := time.Now()
 		if err := l.look(ctx, d.Batch); err != nil {
 			return err
 		}
-		r := l.transform(ctx, d.Batch)
+		r := l.transform(ctx, d.Batch, begun)
 		if err := l.down.Send(ctx, r.Rows); err != nil {
 			return broken(err)
 		}
@@ -239,8 +240,8 @@ func (p patient) Look(ctx context.Context, connection string, commands [][]strin
 	}
 }
 
-// transform makes the rows of a batch and keeps it until it is settled.
-func (l *lane) transform(ctx context.Context, b *changev1.Batch) *job.Result {
+// transform makes the rows of a batch, whose lookups have begun then, and keeps it until it is settled.
+func (l *lane) transform(ctx context.Context, b *changev1.Batch, begun time.Time) *job.Result {
 	start := time.Now()
 	ctx, span := l.server.options.Tracer.Start(flow.WithTraceparent(ctx, b.GetTraceparent()), "transform", l.span)
 	defer span.End()
@@ -253,11 +254,17 @@ func (l *lane) transform(ctx context.Context, b *changev1.Batch) *job.Result {
 			attribute.Int("slipstream.rejected", len(r.Rejects)),
 		)
 	}
-	l.metrics.batch(r, time.Since(start))
+	l.metrics.batch(r, time.Since(start), flow.TraceID(span.SpanContext()))
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.pending = append(l.pending, r)
+	l.pending = append(l.pending, underWay{r, time.Since(begun)})
 	return r
+}
+
+// underWay is a batch that is not settled, and the time it took here, lookups included.
+type underWay struct {
+	*job.Result
+	took time.Duration
 }
 
 // done gives back the memory of a batch.
@@ -276,16 +283,18 @@ func (e events) Settled(s *flowv1.Settled) {
 		Rows: s.GetCounts().GetRows(), TakenOver: s.GetCounts().GetTakenOver(), Outdated: s.GetCounts().GetOutdated(),
 	}
 	e.mu.Lock()
-	n := 0
+	n, took := 0, time.Duration(0)
 	for n < len(e.pending) && e.pending[n].Batch().GetSequence() <= s.GetSequence() {
 		e.pending[n].Counts(counts)
-		done(e.pending[n])
+		took += e.pending[n].took
+		done(e.pending[n].Result)
 		n++
 	}
 	e.pending = append(e.pending[:0], e.pending[n:]...)
 	e.mu.Unlock()
 	e.said(e.up.Settled(&flowv1.Settled{
 		Sequence: s.GetSequence(), Position: s.GetPosition(), Counts: counts, CommitNs: s.GetCommitNs(),
+		TransformNs: took.Nanoseconds(),
 	}))
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"slipstream/proto/flow"
 	"slipstream/transformer/job"
 )
 
@@ -47,9 +48,13 @@ func (m *metrics) lane(pipeline, job, connection string) laneMetrics {
 	}
 }
 
-func (m laneMetrics) batch(r *job.Result, took time.Duration) {
+func (m laneMetrics) batch(r *job.Result, took time.Duration, trace string) {
 	m.changes.Add(float64(len(r.Batch().GetChanges())))
 	m.filtered.Add(float64(r.Filtered()))
 	m.rejected.Add(float64(len(r.Rejects)))
+	if e, ok := m.seconds.(prometheus.ExemplarObserver); ok && trace != "" {
+		e.ObserveWithExemplar(took.Seconds(), prometheus.Labels{flow.ExemplarLabel: trace})
+		return
+	}
 	m.seconds.Observe(took.Seconds())
 }

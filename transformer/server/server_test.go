@@ -114,8 +114,11 @@ func TestLife(t *testing.T) {
 		t.Errorf("table %v", table)
 	}
 	s := hear(t, c.settled)
+	if s.GetTransformNs() <= 0 {
+		t.Errorf("the transformer took %d ns", s.GetTransformNs())
+	}
 	want := &flowv1.Settled{
-		Sequence: 1, Position: rows.Position, CommitNs: 9,
+		Sequence: 1, Position: rows.Position, CommitNs: 9, TransformNs: s.GetTransformNs(),
 		Counts: &flowv1.Counts{Changes: 4, Filtered: 1, Inserted: 1, Updated: 1, Deleted: 1, Rows: 3},
 	}
 	if !proto.Equal(s, want) {

@@ -186,7 +186,7 @@ func (t *Target) batchesOf(ctx context.Context, r *flow.Receiver[*changev1.Batch
 		if err := t.moment(ctx, AfterCommit, open.Lane, d.Batch.Sequence); err != nil {
 			return err
 		}
-		if err := r.Settled(&flowv1.Settled{Sequence: d.Batch.Sequence, Position: last, Counts: counts, CommitNs: 1000}); err != nil {
+		if err := r.Settled(&flowv1.Settled{Sequence: d.Batch.Sequence, Position: last, Counts: counts, CommitNs: 1000, TransformNs: 500}); err != nil {
 			return err
 		}
 	}

@@ -805,7 +805,11 @@ type JobStatus struct {
 	// When a change of the job last arrived, Unix milliseconds.
 	LastArrivalMs int64 `protobuf:"varint,10,opt,name=last_arrival_ms,json=lastArrivalMs,proto3" json:"last_arrival_ms,omitempty"`
 	// Whether the job is enabled.
-	Enabled       bool `protobuf:"varint,11,opt,name=enabled,proto3" json:"enabled,omitempty"`
+	Enabled bool `protobuf:"varint,11,opt,name=enabled,proto3" json:"enabled,omitempty"`
+	// The settled batches of all lanes, and how long they took; totals that survive restarts.
+	Work *Work `protobuf:"bytes,12,opt,name=work,proto3" json:"work,omitempty"`
+	// The batch settled last.
+	LastBatch     *Work `protobuf:"bytes,13,opt,name=last_batch,json=lastBatch,proto3" json:"last_batch,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -917,6 +921,111 @@ func (x *JobStatus) GetEnabled() bool {
 	return false
 }
 
+func (x *JobStatus) GetWork() *Work {
+	if x != nil {
+		return x.Work
+	}
+	return nil
+}
+
+func (x *JobStatus) GetLastBatch() *Work {
+	if x != nil {
+		return x.LastBatch
+	}
+	return nil
+}
+
+// Work is batches, and the time that the stages worked on them: lanes work beside each other, and so do the stages.
+type Work struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Batches that had entries.
+	Batches uint64 `protobuf:"varint,1,opt,name=batches,proto3" json:"batches,omitempty"`
+	// Changes in them.
+	Changes uint64 `protobuf:"varint,2,opt,name=changes,proto3" json:"changes,omitempty"`
+	// Reading entries and the values of their keys, nanoseconds.
+	ReadNs uint64 `protobuf:"varint,3,opt,name=read_ns,json=readNs,proto3" json:"read_ns,omitempty"`
+	// Turning changes into rows, nanoseconds.
+	TransformNs uint64 `protobuf:"varint,4,opt,name=transform_ns,json=transformNs,proto3" json:"transform_ns,omitempty"`
+	// Writing to the target, from the first statement to the end of COMMIT, nanoseconds.
+	WriteNs uint64 `protobuf:"varint,5,opt,name=write_ns,json=writeNs,proto3" json:"write_ns,omitempty"`
+	// Publishing the positions reached, nanoseconds.
+	AcknowledgeNs uint64 `protobuf:"varint,6,opt,name=acknowledge_ns,json=acknowledgeNs,proto3" json:"acknowledge_ns,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Work) Reset() {
+	*x = Work{}
+	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Work) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Work) ProtoMessage() {}
+
+func (x *Work) ProtoReflect() protoreflect.Message {
+	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Work.ProtoReflect.Descriptor instead.
+func (*Work) Descriptor() ([]byte, []int) {
+	return file_slipstream_capture_v1_capture_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *Work) GetBatches() uint64 {
+	if x != nil {
+		return x.Batches
+	}
+	return 0
+}
+
+func (x *Work) GetChanges() uint64 {
+	if x != nil {
+		return x.Changes
+	}
+	return 0
+}
+
+func (x *Work) GetReadNs() uint64 {
+	if x != nil {
+		return x.ReadNs
+	}
+	return 0
+}
+
+func (x *Work) GetTransformNs() uint64 {
+	if x != nil {
+		return x.TransformNs
+	}
+	return 0
+}
+
+func (x *Work) GetWriteNs() uint64 {
+	if x != nil {
+		return x.WriteNs
+	}
+	return 0
+}
+
+func (x *Work) GetAcknowledgeNs() uint64 {
+	if x != nil {
+		return x.AcknowledgeNs
+	}
+	return 0
+}
+
 // LaneStatus is the state of a lane.
 type LaneStatus struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -962,7 +1071,7 @@ type LaneStatus struct {
 
 func (x *LaneStatus) Reset() {
 	*x = LaneStatus{}
-	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[9]
+	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -974,7 +1083,7 @@ func (x *LaneStatus) String() string {
 func (*LaneStatus) ProtoMessage() {}
 
 func (x *LaneStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[9]
+	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -987,7 +1096,7 @@ func (x *LaneStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LaneStatus.ProtoReflect.Descriptor instead.
 func (*LaneStatus) Descriptor() ([]byte, []int) {
-	return file_slipstream_capture_v1_capture_proto_rawDescGZIP(), []int{9}
+	return file_slipstream_capture_v1_capture_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *LaneStatus) GetLane() *v11.Lane {
@@ -1139,7 +1248,7 @@ type Gap struct {
 
 func (x *Gap) Reset() {
 	*x = Gap{}
-	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[10]
+	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1151,7 +1260,7 @@ func (x *Gap) String() string {
 func (*Gap) ProtoMessage() {}
 
 func (x *Gap) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[10]
+	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1164,7 +1273,7 @@ func (x *Gap) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Gap.ProtoReflect.Descriptor instead.
 func (*Gap) Descriptor() ([]byte, []int) {
-	return file_slipstream_capture_v1_capture_proto_rawDescGZIP(), []int{10}
+	return file_slipstream_capture_v1_capture_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Gap) GetId() string {
@@ -1249,7 +1358,7 @@ type Sweep struct {
 
 func (x *Sweep) Reset() {
 	*x = Sweep{}
-	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[11]
+	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1261,7 +1370,7 @@ func (x *Sweep) String() string {
 func (*Sweep) ProtoMessage() {}
 
 func (x *Sweep) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[11]
+	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1274,7 +1383,7 @@ func (x *Sweep) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sweep.ProtoReflect.Descriptor instead.
 func (*Sweep) Descriptor() ([]byte, []int) {
-	return file_slipstream_capture_v1_capture_proto_rawDescGZIP(), []int{11}
+	return file_slipstream_capture_v1_capture_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Sweep) GetId() string {
@@ -1384,7 +1493,7 @@ type ListRejectedRequest struct {
 
 func (x *ListRejectedRequest) Reset() {
 	*x = ListRejectedRequest{}
-	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[12]
+	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1396,7 +1505,7 @@ func (x *ListRejectedRequest) String() string {
 func (*ListRejectedRequest) ProtoMessage() {}
 
 func (x *ListRejectedRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[12]
+	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1409,7 +1518,7 @@ func (x *ListRejectedRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRejectedRequest.ProtoReflect.Descriptor instead.
 func (*ListRejectedRequest) Descriptor() ([]byte, []int) {
-	return file_slipstream_capture_v1_capture_proto_rawDescGZIP(), []int{12}
+	return file_slipstream_capture_v1_capture_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ListRejectedRequest) GetPipeline() string {
@@ -1472,7 +1581,7 @@ type ListRejectedResponse struct {
 
 func (x *ListRejectedResponse) Reset() {
 	*x = ListRejectedResponse{}
-	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[13]
+	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1484,7 +1593,7 @@ func (x *ListRejectedResponse) String() string {
 func (*ListRejectedResponse) ProtoMessage() {}
 
 func (x *ListRejectedResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[13]
+	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1497,7 +1606,7 @@ func (x *ListRejectedResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRejectedResponse.ProtoReflect.Descriptor instead.
 func (*ListRejectedResponse) Descriptor() ([]byte, []int) {
-	return file_slipstream_capture_v1_capture_proto_rawDescGZIP(), []int{13}
+	return file_slipstream_capture_v1_capture_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ListRejectedResponse) GetStreams() []*DeadLetterStream {
@@ -1529,7 +1638,7 @@ type ReplayRequest struct {
 
 func (x *ReplayRequest) Reset() {
 	*x = ReplayRequest{}
-	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[14]
+	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1541,7 +1650,7 @@ func (x *ReplayRequest) String() string {
 func (*ReplayRequest) ProtoMessage() {}
 
 func (x *ReplayRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[14]
+	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1554,7 +1663,7 @@ func (x *ReplayRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplayRequest.ProtoReflect.Descriptor instead.
 func (*ReplayRequest) Descriptor() ([]byte, []int) {
-	return file_slipstream_capture_v1_capture_proto_rawDescGZIP(), []int{14}
+	return file_slipstream_capture_v1_capture_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ReplayRequest) GetPipeline() string {
@@ -1610,7 +1719,7 @@ type ReplayResponse struct {
 
 func (x *ReplayResponse) Reset() {
 	*x = ReplayResponse{}
-	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[15]
+	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1622,7 +1731,7 @@ func (x *ReplayResponse) String() string {
 func (*ReplayResponse) ProtoMessage() {}
 
 func (x *ReplayResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[15]
+	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1635,7 +1744,7 @@ func (x *ReplayResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplayResponse.ProtoReflect.Descriptor instead.
 func (*ReplayResponse) Descriptor() ([]byte, []int) {
-	return file_slipstream_capture_v1_capture_proto_rawDescGZIP(), []int{15}
+	return file_slipstream_capture_v1_capture_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ReplayResponse) GetStreams() []*ReplayedStream {
@@ -1662,7 +1771,7 @@ type ReplayedStream struct {
 
 func (x *ReplayedStream) Reset() {
 	*x = ReplayedStream{}
-	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[16]
+	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1674,7 +1783,7 @@ func (x *ReplayedStream) String() string {
 func (*ReplayedStream) ProtoMessage() {}
 
 func (x *ReplayedStream) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[16]
+	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1687,7 +1796,7 @@ func (x *ReplayedStream) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplayedStream.ProtoReflect.Descriptor instead.
 func (*ReplayedStream) Descriptor() ([]byte, []int) {
-	return file_slipstream_capture_v1_capture_proto_rawDescGZIP(), []int{16}
+	return file_slipstream_capture_v1_capture_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ReplayedStream) GetName() string {
@@ -1731,7 +1840,7 @@ type KeptDeadLetter struct {
 
 func (x *KeptDeadLetter) Reset() {
 	*x = KeptDeadLetter{}
-	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[17]
+	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1743,7 +1852,7 @@ func (x *KeptDeadLetter) String() string {
 func (*KeptDeadLetter) ProtoMessage() {}
 
 func (x *KeptDeadLetter) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[17]
+	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1756,7 +1865,7 @@ func (x *KeptDeadLetter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeptDeadLetter.ProtoReflect.Descriptor instead.
 func (*KeptDeadLetter) Descriptor() ([]byte, []int) {
-	return file_slipstream_capture_v1_capture_proto_rawDescGZIP(), []int{17}
+	return file_slipstream_capture_v1_capture_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *KeptDeadLetter) GetId() string {
@@ -1790,7 +1899,7 @@ type ReadKeysRequest struct {
 
 func (x *ReadKeysRequest) Reset() {
 	*x = ReadKeysRequest{}
-	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[18]
+	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1802,7 +1911,7 @@ func (x *ReadKeysRequest) String() string {
 func (*ReadKeysRequest) ProtoMessage() {}
 
 func (x *ReadKeysRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[18]
+	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1815,7 +1924,7 @@ func (x *ReadKeysRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadKeysRequest.ProtoReflect.Descriptor instead.
 func (*ReadKeysRequest) Descriptor() ([]byte, []int) {
-	return file_slipstream_capture_v1_capture_proto_rawDescGZIP(), []int{18}
+	return file_slipstream_capture_v1_capture_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ReadKeysRequest) GetPipeline() *v1.Pipeline {
@@ -1859,7 +1968,7 @@ type ReadKeysResponse struct {
 
 func (x *ReadKeysResponse) Reset() {
 	*x = ReadKeysResponse{}
-	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[19]
+	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1871,7 +1980,7 @@ func (x *ReadKeysResponse) String() string {
 func (*ReadKeysResponse) ProtoMessage() {}
 
 func (x *ReadKeysResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[19]
+	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1884,7 +1993,7 @@ func (x *ReadKeysResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadKeysResponse.ProtoReflect.Descriptor instead.
 func (*ReadKeysResponse) Descriptor() ([]byte, []int) {
-	return file_slipstream_capture_v1_capture_proto_rawDescGZIP(), []int{19}
+	return file_slipstream_capture_v1_capture_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ReadKeysResponse) GetBatch() *v12.Batch {
@@ -1912,7 +2021,7 @@ type AcknowledgeFlushRequest struct {
 
 func (x *AcknowledgeFlushRequest) Reset() {
 	*x = AcknowledgeFlushRequest{}
-	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[20]
+	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1924,7 +2033,7 @@ func (x *AcknowledgeFlushRequest) String() string {
 func (*AcknowledgeFlushRequest) ProtoMessage() {}
 
 func (x *AcknowledgeFlushRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[20]
+	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1937,7 +2046,7 @@ func (x *AcknowledgeFlushRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcknowledgeFlushRequest.ProtoReflect.Descriptor instead.
 func (*AcknowledgeFlushRequest) Descriptor() ([]byte, []int) {
-	return file_slipstream_capture_v1_capture_proto_rawDescGZIP(), []int{20}
+	return file_slipstream_capture_v1_capture_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *AcknowledgeFlushRequest) GetPipeline() string {
@@ -1958,7 +2067,7 @@ type AcknowledgeFlushResponse struct {
 
 func (x *AcknowledgeFlushResponse) Reset() {
 	*x = AcknowledgeFlushResponse{}
-	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[21]
+	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1970,7 +2079,7 @@ func (x *AcknowledgeFlushResponse) String() string {
 func (*AcknowledgeFlushResponse) ProtoMessage() {}
 
 func (x *AcknowledgeFlushResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[21]
+	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1983,7 +2092,7 @@ func (x *AcknowledgeFlushResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcknowledgeFlushResponse.ProtoReflect.Descriptor instead.
 func (*AcknowledgeFlushResponse) Descriptor() ([]byte, []int) {
-	return file_slipstream_capture_v1_capture_proto_rawDescGZIP(), []int{21}
+	return file_slipstream_capture_v1_capture_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *AcknowledgeFlushResponse) GetJobs() []string {
@@ -2018,7 +2127,7 @@ type DeadLetterStream struct {
 
 func (x *DeadLetterStream) Reset() {
 	*x = DeadLetterStream{}
-	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[22]
+	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2030,7 +2139,7 @@ func (x *DeadLetterStream) String() string {
 func (*DeadLetterStream) ProtoMessage() {}
 
 func (x *DeadLetterStream) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[22]
+	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2043,7 +2152,7 @@ func (x *DeadLetterStream) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeadLetterStream.ProtoReflect.Descriptor instead.
 func (*DeadLetterStream) Descriptor() ([]byte, []int) {
-	return file_slipstream_capture_v1_capture_proto_rawDescGZIP(), []int{22}
+	return file_slipstream_capture_v1_capture_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *DeadLetterStream) GetName() string {
@@ -2127,7 +2236,7 @@ type DeadLetter struct {
 
 func (x *DeadLetter) Reset() {
 	*x = DeadLetter{}
-	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[23]
+	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2139,7 +2248,7 @@ func (x *DeadLetter) String() string {
 func (*DeadLetter) ProtoMessage() {}
 
 func (x *DeadLetter) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[23]
+	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2152,7 +2261,7 @@ func (x *DeadLetter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeadLetter.ProtoReflect.Descriptor instead.
 func (*DeadLetter) Descriptor() ([]byte, []int) {
-	return file_slipstream_capture_v1_capture_proto_rawDescGZIP(), []int{23}
+	return file_slipstream_capture_v1_capture_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *DeadLetter) GetId() string {
@@ -2222,7 +2331,7 @@ type ListDeadLetterStreamsRequest struct {
 
 func (x *ListDeadLetterStreamsRequest) Reset() {
 	*x = ListDeadLetterStreamsRequest{}
-	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[24]
+	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2234,7 +2343,7 @@ func (x *ListDeadLetterStreamsRequest) String() string {
 func (*ListDeadLetterStreamsRequest) ProtoMessage() {}
 
 func (x *ListDeadLetterStreamsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[24]
+	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2247,7 +2356,7 @@ func (x *ListDeadLetterStreamsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDeadLetterStreamsRequest.ProtoReflect.Descriptor instead.
 func (*ListDeadLetterStreamsRequest) Descriptor() ([]byte, []int) {
-	return file_slipstream_capture_v1_capture_proto_rawDescGZIP(), []int{24}
+	return file_slipstream_capture_v1_capture_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ListDeadLetterStreamsRequest) GetPipeline() string {
@@ -2268,7 +2377,7 @@ type ListDeadLetterStreamsResponse struct {
 
 func (x *ListDeadLetterStreamsResponse) Reset() {
 	*x = ListDeadLetterStreamsResponse{}
-	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[25]
+	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2280,7 +2389,7 @@ func (x *ListDeadLetterStreamsResponse) String() string {
 func (*ListDeadLetterStreamsResponse) ProtoMessage() {}
 
 func (x *ListDeadLetterStreamsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[25]
+	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2293,7 +2402,7 @@ func (x *ListDeadLetterStreamsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDeadLetterStreamsResponse.ProtoReflect.Descriptor instead.
 func (*ListDeadLetterStreamsResponse) Descriptor() ([]byte, []int) {
-	return file_slipstream_capture_v1_capture_proto_rawDescGZIP(), []int{25}
+	return file_slipstream_capture_v1_capture_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ListDeadLetterStreamsResponse) GetStreams() []*DeadLetterStream {
@@ -2316,7 +2425,7 @@ type ResyncRequest struct {
 
 func (x *ResyncRequest) Reset() {
 	*x = ResyncRequest{}
-	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[26]
+	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2328,7 +2437,7 @@ func (x *ResyncRequest) String() string {
 func (*ResyncRequest) ProtoMessage() {}
 
 func (x *ResyncRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[26]
+	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2341,7 +2450,7 @@ func (x *ResyncRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResyncRequest.ProtoReflect.Descriptor instead.
 func (*ResyncRequest) Descriptor() ([]byte, []int) {
-	return file_slipstream_capture_v1_capture_proto_rawDescGZIP(), []int{26}
+	return file_slipstream_capture_v1_capture_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ResyncRequest) GetPipeline() string {
@@ -2369,7 +2478,7 @@ type ResyncResponse struct {
 
 func (x *ResyncResponse) Reset() {
 	*x = ResyncResponse{}
-	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[27]
+	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2381,7 +2490,7 @@ func (x *ResyncResponse) String() string {
 func (*ResyncResponse) ProtoMessage() {}
 
 func (x *ResyncResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[27]
+	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2394,7 +2503,7 @@ func (x *ResyncResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResyncResponse.ProtoReflect.Descriptor instead.
 func (*ResyncResponse) Descriptor() ([]byte, []int) {
-	return file_slipstream_capture_v1_capture_proto_rawDescGZIP(), []int{27}
+	return file_slipstream_capture_v1_capture_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ResyncResponse) GetSweeps() []*RequestedSweep {
@@ -2419,7 +2528,7 @@ type RequestedSweep struct {
 
 func (x *RequestedSweep) Reset() {
 	*x = RequestedSweep{}
-	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[28]
+	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2431,7 +2540,7 @@ func (x *RequestedSweep) String() string {
 func (*RequestedSweep) ProtoMessage() {}
 
 func (x *RequestedSweep) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[28]
+	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2444,7 +2553,7 @@ func (x *RequestedSweep) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequestedSweep.ProtoReflect.Descriptor instead.
 func (*RequestedSweep) Descriptor() ([]byte, []int) {
-	return file_slipstream_capture_v1_capture_proto_rawDescGZIP(), []int{28}
+	return file_slipstream_capture_v1_capture_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *RequestedSweep) GetJob() string {
@@ -2481,7 +2590,7 @@ type ResetRequest struct {
 
 func (x *ResetRequest) Reset() {
 	*x = ResetRequest{}
-	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[29]
+	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2493,7 +2602,7 @@ func (x *ResetRequest) String() string {
 func (*ResetRequest) ProtoMessage() {}
 
 func (x *ResetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[29]
+	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2506,7 +2615,7 @@ func (x *ResetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResetRequest.ProtoReflect.Descriptor instead.
 func (*ResetRequest) Descriptor() ([]byte, []int) {
-	return file_slipstream_capture_v1_capture_proto_rawDescGZIP(), []int{29}
+	return file_slipstream_capture_v1_capture_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ResetRequest) GetPipeline() string {
@@ -2534,7 +2643,7 @@ type ResetResponse struct {
 
 func (x *ResetResponse) Reset() {
 	*x = ResetResponse{}
-	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[30]
+	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2546,7 +2655,7 @@ func (x *ResetResponse) String() string {
 func (*ResetResponse) ProtoMessage() {}
 
 func (x *ResetResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[30]
+	mi := &file_slipstream_capture_v1_capture_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2559,7 +2668,7 @@ func (x *ResetResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResetResponse.ProtoReflect.Descriptor instead.
 func (*ResetResponse) Descriptor() ([]byte, []int) {
-	return file_slipstream_capture_v1_capture_proto_rawDescGZIP(), []int{30}
+	return file_slipstream_capture_v1_capture_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ResetResponse) GetSweeps() []*RequestedSweep {
@@ -2617,7 +2726,7 @@ const file_slipstream_capture_v1_capture_proto_rawDesc = "" +
 	"\brecorded\x18\x05 \x01(\x04R\brecorded\x12\x16\n" +
 	"\x06reason\x18\x06 \x01(\tR\x06reason\x12\x19\n" +
 	"\bsince_ms\x18\a \x01(\x03R\asinceMs\x12\x12\n" +
-	"\x04gaps\x18\b \x01(\x04R\x04gaps\"\xdf\x02\n" +
+	"\x04gaps\x18\b \x01(\x04R\x04gaps\"\xcc\x03\n" +
 	"\tJobStatus\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\tR\x03job\x12\x16\n" +
 	"\x06stream\x18\x02 \x01(\tR\x06stream\x12\x18\n" +
@@ -2631,7 +2740,17 @@ const file_slipstream_capture_v1_capture_proto_rawDesc = "" +
 	"not_loaded\x18\t \x01(\x03R\tnotLoaded\x12&\n" +
 	"\x0flast_arrival_ms\x18\n" +
 	" \x01(\x03R\rlastArrivalMs\x12\x18\n" +
-	"\aenabled\x18\v \x01(\bR\aenabled\"\xa4\x05\n" +
+	"\aenabled\x18\v \x01(\bR\aenabled\x12/\n" +
+	"\x04work\x18\f \x01(\v2\x1b.slipstream.capture.v1.WorkR\x04work\x12:\n" +
+	"\n" +
+	"last_batch\x18\r \x01(\v2\x1b.slipstream.capture.v1.WorkR\tlastBatch\"\xb8\x01\n" +
+	"\x04Work\x12\x18\n" +
+	"\abatches\x18\x01 \x01(\x04R\abatches\x12\x18\n" +
+	"\achanges\x18\x02 \x01(\x04R\achanges\x12\x17\n" +
+	"\aread_ns\x18\x03 \x01(\x04R\x06readNs\x12!\n" +
+	"\ftransform_ns\x18\x04 \x01(\x04R\vtransformNs\x12\x19\n" +
+	"\bwrite_ns\x18\x05 \x01(\x04R\awriteNs\x12%\n" +
+	"\x0eacknowledge_ns\x18\x06 \x01(\x04R\racknowledgeNs\"\xa4\x05\n" +
 	"\n" +
 	"LaneStatus\x12,\n" +
 	"\x04lane\x18\x01 \x01(\v2\x18.slipstream.flow.v1.LaneR\x04lane\x126\n" +
@@ -2807,7 +2926,7 @@ func file_slipstream_capture_v1_capture_proto_rawDescGZIP() []byte {
 }
 
 var file_slipstream_capture_v1_capture_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_slipstream_capture_v1_capture_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
+var file_slipstream_capture_v1_capture_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
 var file_slipstream_capture_v1_capture_proto_goTypes = []any{
 	(CaptureMethod)(0),                    // 0: slipstream.capture.v1.CaptureMethod
 	(Guarantee)(0),                        // 1: slipstream.capture.v1.Guarantee
@@ -2821,104 +2940,107 @@ var file_slipstream_capture_v1_capture_proto_goTypes = []any{
 	(*PipelineStatus)(nil),                // 9: slipstream.capture.v1.PipelineStatus
 	(*RecorderStatus)(nil),                // 10: slipstream.capture.v1.RecorderStatus
 	(*JobStatus)(nil),                     // 11: slipstream.capture.v1.JobStatus
-	(*LaneStatus)(nil),                    // 12: slipstream.capture.v1.LaneStatus
-	(*Gap)(nil),                           // 13: slipstream.capture.v1.Gap
-	(*Sweep)(nil),                         // 14: slipstream.capture.v1.Sweep
-	(*ListRejectedRequest)(nil),           // 15: slipstream.capture.v1.ListRejectedRequest
-	(*ListRejectedResponse)(nil),          // 16: slipstream.capture.v1.ListRejectedResponse
-	(*ReplayRequest)(nil),                 // 17: slipstream.capture.v1.ReplayRequest
-	(*ReplayResponse)(nil),                // 18: slipstream.capture.v1.ReplayResponse
-	(*ReplayedStream)(nil),                // 19: slipstream.capture.v1.ReplayedStream
-	(*KeptDeadLetter)(nil),                // 20: slipstream.capture.v1.KeptDeadLetter
-	(*ReadKeysRequest)(nil),               // 21: slipstream.capture.v1.ReadKeysRequest
-	(*ReadKeysResponse)(nil),              // 22: slipstream.capture.v1.ReadKeysResponse
-	(*AcknowledgeFlushRequest)(nil),       // 23: slipstream.capture.v1.AcknowledgeFlushRequest
-	(*AcknowledgeFlushResponse)(nil),      // 24: slipstream.capture.v1.AcknowledgeFlushResponse
-	(*DeadLetterStream)(nil),              // 25: slipstream.capture.v1.DeadLetterStream
-	(*DeadLetter)(nil),                    // 26: slipstream.capture.v1.DeadLetter
-	(*ListDeadLetterStreamsRequest)(nil),  // 27: slipstream.capture.v1.ListDeadLetterStreamsRequest
-	(*ListDeadLetterStreamsResponse)(nil), // 28: slipstream.capture.v1.ListDeadLetterStreamsResponse
-	(*ResyncRequest)(nil),                 // 29: slipstream.capture.v1.ResyncRequest
-	(*ResyncResponse)(nil),                // 30: slipstream.capture.v1.ResyncResponse
-	(*RequestedSweep)(nil),                // 31: slipstream.capture.v1.RequestedSweep
-	(*ResetRequest)(nil),                  // 32: slipstream.capture.v1.ResetRequest
-	(*ResetResponse)(nil),                 // 33: slipstream.capture.v1.ResetResponse
-	(*v1.Pipeline)(nil),                   // 34: slipstream.pipeline.v1.Pipeline
-	(*v1.Problem)(nil),                    // 35: slipstream.pipeline.v1.Problem
-	(v1.DeadLetterPayload)(0),             // 36: slipstream.pipeline.v1.DeadLetterPayload
-	(*v11.Counts)(nil),                    // 37: slipstream.flow.v1.Counts
-	(*v11.Lane)(nil),                      // 38: slipstream.flow.v1.Lane
-	(*v12.Position)(nil),                  // 39: slipstream.change.v1.Position
-	(*v11.Fault)(nil),                     // 40: slipstream.flow.v1.Fault
-	(v11.Delivery)(0),                     // 41: slipstream.flow.v1.Delivery
-	(*v12.Batch)(nil),                     // 42: slipstream.change.v1.Batch
-	(*v11.Reject)(nil),                    // 43: slipstream.flow.v1.Reject
-	(*ConfigureRequest)(nil),              // 44: slipstream.capture.v1.ConfigureRequest
-	(*TraceRequest)(nil),                  // 45: slipstream.capture.v1.TraceRequest
-	(*ConfigureResponse)(nil),             // 46: slipstream.capture.v1.ConfigureResponse
-	(*TraceResponse)(nil),                 // 47: slipstream.capture.v1.TraceResponse
+	(*Work)(nil),                          // 12: slipstream.capture.v1.Work
+	(*LaneStatus)(nil),                    // 13: slipstream.capture.v1.LaneStatus
+	(*Gap)(nil),                           // 14: slipstream.capture.v1.Gap
+	(*Sweep)(nil),                         // 15: slipstream.capture.v1.Sweep
+	(*ListRejectedRequest)(nil),           // 16: slipstream.capture.v1.ListRejectedRequest
+	(*ListRejectedResponse)(nil),          // 17: slipstream.capture.v1.ListRejectedResponse
+	(*ReplayRequest)(nil),                 // 18: slipstream.capture.v1.ReplayRequest
+	(*ReplayResponse)(nil),                // 19: slipstream.capture.v1.ReplayResponse
+	(*ReplayedStream)(nil),                // 20: slipstream.capture.v1.ReplayedStream
+	(*KeptDeadLetter)(nil),                // 21: slipstream.capture.v1.KeptDeadLetter
+	(*ReadKeysRequest)(nil),               // 22: slipstream.capture.v1.ReadKeysRequest
+	(*ReadKeysResponse)(nil),              // 23: slipstream.capture.v1.ReadKeysResponse
+	(*AcknowledgeFlushRequest)(nil),       // 24: slipstream.capture.v1.AcknowledgeFlushRequest
+	(*AcknowledgeFlushResponse)(nil),      // 25: slipstream.capture.v1.AcknowledgeFlushResponse
+	(*DeadLetterStream)(nil),              // 26: slipstream.capture.v1.DeadLetterStream
+	(*DeadLetter)(nil),                    // 27: slipstream.capture.v1.DeadLetter
+	(*ListDeadLetterStreamsRequest)(nil),  // 28: slipstream.capture.v1.ListDeadLetterStreamsRequest
+	(*ListDeadLetterStreamsResponse)(nil), // 29: slipstream.capture.v1.ListDeadLetterStreamsResponse
+	(*ResyncRequest)(nil),                 // 30: slipstream.capture.v1.ResyncRequest
+	(*ResyncResponse)(nil),                // 31: slipstream.capture.v1.ResyncResponse
+	(*RequestedSweep)(nil),                // 32: slipstream.capture.v1.RequestedSweep
+	(*ResetRequest)(nil),                  // 33: slipstream.capture.v1.ResetRequest
+	(*ResetResponse)(nil),                 // 34: slipstream.capture.v1.ResetResponse
+	(*v1.Pipeline)(nil),                   // 35: slipstream.pipeline.v1.Pipeline
+	(*v1.Problem)(nil),                    // 36: slipstream.pipeline.v1.Problem
+	(v1.DeadLetterPayload)(0),             // 37: slipstream.pipeline.v1.DeadLetterPayload
+	(*v11.Counts)(nil),                    // 38: slipstream.flow.v1.Counts
+	(*v11.Lane)(nil),                      // 39: slipstream.flow.v1.Lane
+	(*v12.Position)(nil),                  // 40: slipstream.change.v1.Position
+	(*v11.Fault)(nil),                     // 41: slipstream.flow.v1.Fault
+	(v11.Delivery)(0),                     // 42: slipstream.flow.v1.Delivery
+	(*v12.Batch)(nil),                     // 43: slipstream.change.v1.Batch
+	(*v11.Reject)(nil),                    // 44: slipstream.flow.v1.Reject
+	(*ConfigureRequest)(nil),              // 45: slipstream.capture.v1.ConfigureRequest
+	(*TraceRequest)(nil),                  // 46: slipstream.capture.v1.TraceRequest
+	(*ConfigureResponse)(nil),             // 47: slipstream.capture.v1.ConfigureResponse
+	(*TraceResponse)(nil),                 // 48: slipstream.capture.v1.TraceResponse
 }
 var file_slipstream_capture_v1_capture_proto_depIdxs = []int32{
-	34, // 0: slipstream.capture.v1.CheckRequest.pipeline:type_name -> slipstream.pipeline.v1.Pipeline
-	35, // 1: slipstream.capture.v1.CheckResponse.problems:type_name -> slipstream.pipeline.v1.Problem
+	35, // 0: slipstream.capture.v1.CheckRequest.pipeline:type_name -> slipstream.pipeline.v1.Pipeline
+	36, // 1: slipstream.capture.v1.CheckResponse.problems:type_name -> slipstream.pipeline.v1.Problem
 	0,  // 2: slipstream.capture.v1.CheckResponse.method:type_name -> slipstream.capture.v1.CaptureMethod
-	36, // 3: slipstream.capture.v1.CheckResponse.dlq_payload:type_name -> slipstream.pipeline.v1.DeadLetterPayload
+	37, // 3: slipstream.capture.v1.CheckResponse.dlq_payload:type_name -> slipstream.pipeline.v1.DeadLetterPayload
 	9,  // 4: slipstream.capture.v1.StatusResponse.status:type_name -> slipstream.capture.v1.PipelineStatus
 	9,  // 5: slipstream.capture.v1.WatchStatusResponse.status:type_name -> slipstream.capture.v1.PipelineStatus
 	10, // 6: slipstream.capture.v1.PipelineStatus.recorder:type_name -> slipstream.capture.v1.RecorderStatus
 	11, // 7: slipstream.capture.v1.PipelineStatus.jobs:type_name -> slipstream.capture.v1.JobStatus
-	12, // 8: slipstream.capture.v1.PipelineStatus.lanes:type_name -> slipstream.capture.v1.LaneStatus
-	13, // 9: slipstream.capture.v1.PipelineStatus.gaps:type_name -> slipstream.capture.v1.Gap
-	14, // 10: slipstream.capture.v1.PipelineStatus.sweeps:type_name -> slipstream.capture.v1.Sweep
+	13, // 8: slipstream.capture.v1.PipelineStatus.lanes:type_name -> slipstream.capture.v1.LaneStatus
+	14, // 9: slipstream.capture.v1.PipelineStatus.gaps:type_name -> slipstream.capture.v1.Gap
+	15, // 10: slipstream.capture.v1.PipelineStatus.sweeps:type_name -> slipstream.capture.v1.Sweep
 	0,  // 11: slipstream.capture.v1.RecorderStatus.method:type_name -> slipstream.capture.v1.CaptureMethod
 	1,  // 12: slipstream.capture.v1.RecorderStatus.guarantee:type_name -> slipstream.capture.v1.Guarantee
-	37, // 13: slipstream.capture.v1.JobStatus.counts:type_name -> slipstream.flow.v1.Counts
-	38, // 14: slipstream.capture.v1.LaneStatus.lane:type_name -> slipstream.flow.v1.Lane
-	2,  // 15: slipstream.capture.v1.LaneStatus.state:type_name -> slipstream.capture.v1.LaneState
-	39, // 16: slipstream.capture.v1.LaneStatus.position:type_name -> slipstream.change.v1.Position
-	40, // 17: slipstream.capture.v1.LaneStatus.fault:type_name -> slipstream.flow.v1.Fault
-	37, // 18: slipstream.capture.v1.LaneStatus.counts:type_name -> slipstream.flow.v1.Counts
-	41, // 19: slipstream.capture.v1.LaneStatus.delivery:type_name -> slipstream.flow.v1.Delivery
-	25, // 20: slipstream.capture.v1.ListRejectedResponse.streams:type_name -> slipstream.capture.v1.DeadLetterStream
-	19, // 21: slipstream.capture.v1.ReplayResponse.streams:type_name -> slipstream.capture.v1.ReplayedStream
-	20, // 22: slipstream.capture.v1.ReplayedStream.kept:type_name -> slipstream.capture.v1.KeptDeadLetter
-	34, // 23: slipstream.capture.v1.ReadKeysRequest.pipeline:type_name -> slipstream.pipeline.v1.Pipeline
-	42, // 24: slipstream.capture.v1.ReadKeysResponse.batch:type_name -> slipstream.change.v1.Batch
-	26, // 25: slipstream.capture.v1.DeadLetterStream.entries:type_name -> slipstream.capture.v1.DeadLetter
-	43, // 26: slipstream.capture.v1.DeadLetter.reject:type_name -> slipstream.flow.v1.Reject
-	36, // 27: slipstream.capture.v1.DeadLetter.payload:type_name -> slipstream.pipeline.v1.DeadLetterPayload
-	25, // 28: slipstream.capture.v1.ListDeadLetterStreamsResponse.streams:type_name -> slipstream.capture.v1.DeadLetterStream
-	31, // 29: slipstream.capture.v1.ResyncResponse.sweeps:type_name -> slipstream.capture.v1.RequestedSweep
-	31, // 30: slipstream.capture.v1.ResetResponse.sweeps:type_name -> slipstream.capture.v1.RequestedSweep
-	3,  // 31: slipstream.capture.v1.CaptureService.Check:input_type -> slipstream.capture.v1.CheckRequest
-	5,  // 32: slipstream.capture.v1.CaptureService.Status:input_type -> slipstream.capture.v1.StatusRequest
-	7,  // 33: slipstream.capture.v1.CaptureService.WatchStatus:input_type -> slipstream.capture.v1.WatchStatusRequest
-	15, // 34: slipstream.capture.v1.CaptureService.ListRejected:input_type -> slipstream.capture.v1.ListRejectedRequest
-	17, // 35: slipstream.capture.v1.CaptureService.Replay:input_type -> slipstream.capture.v1.ReplayRequest
-	21, // 36: slipstream.capture.v1.CaptureService.ReadKeys:input_type -> slipstream.capture.v1.ReadKeysRequest
-	23, // 37: slipstream.capture.v1.CaptureService.AcknowledgeFlush:input_type -> slipstream.capture.v1.AcknowledgeFlushRequest
-	27, // 38: slipstream.capture.v1.CaptureService.ListDeadLetterStreams:input_type -> slipstream.capture.v1.ListDeadLetterStreamsRequest
-	29, // 39: slipstream.capture.v1.CaptureService.Resync:input_type -> slipstream.capture.v1.ResyncRequest
-	32, // 40: slipstream.capture.v1.CaptureService.Reset:input_type -> slipstream.capture.v1.ResetRequest
-	44, // 41: slipstream.capture.v1.CaptureService.Configure:input_type -> slipstream.capture.v1.ConfigureRequest
-	45, // 42: slipstream.capture.v1.CaptureService.Trace:input_type -> slipstream.capture.v1.TraceRequest
-	4,  // 43: slipstream.capture.v1.CaptureService.Check:output_type -> slipstream.capture.v1.CheckResponse
-	6,  // 44: slipstream.capture.v1.CaptureService.Status:output_type -> slipstream.capture.v1.StatusResponse
-	8,  // 45: slipstream.capture.v1.CaptureService.WatchStatus:output_type -> slipstream.capture.v1.WatchStatusResponse
-	16, // 46: slipstream.capture.v1.CaptureService.ListRejected:output_type -> slipstream.capture.v1.ListRejectedResponse
-	18, // 47: slipstream.capture.v1.CaptureService.Replay:output_type -> slipstream.capture.v1.ReplayResponse
-	22, // 48: slipstream.capture.v1.CaptureService.ReadKeys:output_type -> slipstream.capture.v1.ReadKeysResponse
-	24, // 49: slipstream.capture.v1.CaptureService.AcknowledgeFlush:output_type -> slipstream.capture.v1.AcknowledgeFlushResponse
-	28, // 50: slipstream.capture.v1.CaptureService.ListDeadLetterStreams:output_type -> slipstream.capture.v1.ListDeadLetterStreamsResponse
-	30, // 51: slipstream.capture.v1.CaptureService.Resync:output_type -> slipstream.capture.v1.ResyncResponse
-	33, // 52: slipstream.capture.v1.CaptureService.Reset:output_type -> slipstream.capture.v1.ResetResponse
-	46, // 53: slipstream.capture.v1.CaptureService.Configure:output_type -> slipstream.capture.v1.ConfigureResponse
-	47, // 54: slipstream.capture.v1.CaptureService.Trace:output_type -> slipstream.capture.v1.TraceResponse
-	43, // [43:55] is the sub-list for method output_type
-	31, // [31:43] is the sub-list for method input_type
-	31, // [31:31] is the sub-list for extension type_name
-	31, // [31:31] is the sub-list for extension extendee
-	0,  // [0:31] is the sub-list for field type_name
+	38, // 13: slipstream.capture.v1.JobStatus.counts:type_name -> slipstream.flow.v1.Counts
+	12, // 14: slipstream.capture.v1.JobStatus.work:type_name -> slipstream.capture.v1.Work
+	12, // 15: slipstream.capture.v1.JobStatus.last_batch:type_name -> slipstream.capture.v1.Work
+	39, // 16: slipstream.capture.v1.LaneStatus.lane:type_name -> slipstream.flow.v1.Lane
+	2,  // 17: slipstream.capture.v1.LaneStatus.state:type_name -> slipstream.capture.v1.LaneState
+	40, // 18: slipstream.capture.v1.LaneStatus.position:type_name -> slipstream.change.v1.Position
+	41, // 19: slipstream.capture.v1.LaneStatus.fault:type_name -> slipstream.flow.v1.Fault
+	38, // 20: slipstream.capture.v1.LaneStatus.counts:type_name -> slipstream.flow.v1.Counts
+	42, // 21: slipstream.capture.v1.LaneStatus.delivery:type_name -> slipstream.flow.v1.Delivery
+	26, // 22: slipstream.capture.v1.ListRejectedResponse.streams:type_name -> slipstream.capture.v1.DeadLetterStream
+	20, // 23: slipstream.capture.v1.ReplayResponse.streams:type_name -> slipstream.capture.v1.ReplayedStream
+	21, // 24: slipstream.capture.v1.ReplayedStream.kept:type_name -> slipstream.capture.v1.KeptDeadLetter
+	35, // 25: slipstream.capture.v1.ReadKeysRequest.pipeline:type_name -> slipstream.pipeline.v1.Pipeline
+	43, // 26: slipstream.capture.v1.ReadKeysResponse.batch:type_name -> slipstream.change.v1.Batch
+	27, // 27: slipstream.capture.v1.DeadLetterStream.entries:type_name -> slipstream.capture.v1.DeadLetter
+	44, // 28: slipstream.capture.v1.DeadLetter.reject:type_name -> slipstream.flow.v1.Reject
+	37, // 29: slipstream.capture.v1.DeadLetter.payload:type_name -> slipstream.pipeline.v1.DeadLetterPayload
+	26, // 30: slipstream.capture.v1.ListDeadLetterStreamsResponse.streams:type_name -> slipstream.capture.v1.DeadLetterStream
+	32, // 31: slipstream.capture.v1.ResyncResponse.sweeps:type_name -> slipstream.capture.v1.RequestedSweep
+	32, // 32: slipstream.capture.v1.ResetResponse.sweeps:type_name -> slipstream.capture.v1.RequestedSweep
+	3,  // 33: slipstream.capture.v1.CaptureService.Check:input_type -> slipstream.capture.v1.CheckRequest
+	5,  // 34: slipstream.capture.v1.CaptureService.Status:input_type -> slipstream.capture.v1.StatusRequest
+	7,  // 35: slipstream.capture.v1.CaptureService.WatchStatus:input_type -> slipstream.capture.v1.WatchStatusRequest
+	16, // 36: slipstream.capture.v1.CaptureService.ListRejected:input_type -> slipstream.capture.v1.ListRejectedRequest
+	18, // 37: slipstream.capture.v1.CaptureService.Replay:input_type -> slipstream.capture.v1.ReplayRequest
+	22, // 38: slipstream.capture.v1.CaptureService.ReadKeys:input_type -> slipstream.capture.v1.ReadKeysRequest
+	24, // 39: slipstream.capture.v1.CaptureService.AcknowledgeFlush:input_type -> slipstream.capture.v1.AcknowledgeFlushRequest
+	28, // 40: slipstream.capture.v1.CaptureService.ListDeadLetterStreams:input_type -> slipstream.capture.v1.ListDeadLetterStreamsRequest
+	30, // 41: slipstream.capture.v1.CaptureService.Resync:input_type -> slipstream.capture.v1.ResyncRequest
+	33, // 42: slipstream.capture.v1.CaptureService.Reset:input_type -> slipstream.capture.v1.ResetRequest
+	45, // 43: slipstream.capture.v1.CaptureService.Configure:input_type -> slipstream.capture.v1.ConfigureRequest
+	46, // 44: slipstream.capture.v1.CaptureService.Trace:input_type -> slipstream.capture.v1.TraceRequest
+	4,  // 45: slipstream.capture.v1.CaptureService.Check:output_type -> slipstream.capture.v1.CheckResponse
+	6,  // 46: slipstream.capture.v1.CaptureService.Status:output_type -> slipstream.capture.v1.StatusResponse
+	8,  // 47: slipstream.capture.v1.CaptureService.WatchStatus:output_type -> slipstream.capture.v1.WatchStatusResponse
+	17, // 48: slipstream.capture.v1.CaptureService.ListRejected:output_type -> slipstream.capture.v1.ListRejectedResponse
+	19, // 49: slipstream.capture.v1.CaptureService.Replay:output_type -> slipstream.capture.v1.ReplayResponse
+	23, // 50: slipstream.capture.v1.CaptureService.ReadKeys:output_type -> slipstream.capture.v1.ReadKeysResponse
+	25, // 51: slipstream.capture.v1.CaptureService.AcknowledgeFlush:output_type -> slipstream.capture.v1.AcknowledgeFlushResponse
+	29, // 52: slipstream.capture.v1.CaptureService.ListDeadLetterStreams:output_type -> slipstream.capture.v1.ListDeadLetterStreamsResponse
+	31, // 53: slipstream.capture.v1.CaptureService.Resync:output_type -> slipstream.capture.v1.ResyncResponse
+	34, // 54: slipstream.capture.v1.CaptureService.Reset:output_type -> slipstream.capture.v1.ResetResponse
+	47, // 55: slipstream.capture.v1.CaptureService.Configure:output_type -> slipstream.capture.v1.ConfigureResponse
+	48, // 56: slipstream.capture.v1.CaptureService.Trace:output_type -> slipstream.capture.v1.TraceResponse
+	45, // [45:57] is the sub-list for method output_type
+	33, // [33:45] is the sub-list for method input_type
+	33, // [33:33] is the sub-list for extension type_name
+	33, // [33:33] is the sub-list for extension extendee
+	0,  // [0:33] is the sub-list for field type_name
 }
 
 func init() { file_slipstream_capture_v1_capture_proto_init() }
@@ -2934,7 +3056,7 @@ func file_slipstream_capture_v1_capture_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_slipstream_capture_v1_capture_proto_rawDesc), len(file_slipstream_capture_v1_capture_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   31,
+			NumMessages:   32,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

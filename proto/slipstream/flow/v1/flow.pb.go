@@ -475,7 +475,9 @@ type Settled struct {
 	// What became of the batch.
 	Counts *Counts `protobuf:"bytes,3,opt,name=counts,proto3" json:"counts,omitempty"`
 	// Time the target took, from the first statement to the end of COMMIT, nanoseconds.
-	CommitNs      int64 `protobuf:"varint,4,opt,name=commit_ns,json=commitNs,proto3" json:"commit_ns,omitempty"`
+	CommitNs int64 `protobuf:"varint,4,opt,name=commit_ns,json=commitNs,proto3" json:"commit_ns,omitempty"`
+	// Time the transformer took to turn the batches settled into rows, nanoseconds. It is added there.
+	TransformNs   int64 `protobuf:"varint,5,opt,name=transform_ns,json=transformNs,proto3" json:"transform_ns,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -534,6 +536,13 @@ func (x *Settled) GetCounts() *Counts {
 func (x *Settled) GetCommitNs() int64 {
 	if x != nil {
 		return x.CommitNs
+	}
+	return 0
+}
+
+func (x *Settled) GetTransformNs() int64 {
+	if x != nil {
+		return x.TransformNs
 	}
 	return 0
 }
@@ -1210,12 +1219,13 @@ const file_slipstream_flow_v1_flow_proto_rawDesc = "" +
 	"\x05state\x18\x03 \x01(\v2\x1f.slipstream.change.v1.LaneStateR\x05state\x12\x18\n" +
 	"\adialect\x18\x04 \x01(\tR\adialect\x128\n" +
 	"\bdelivery\x18\x05 \x01(\x0e2\x1c.slipstream.flow.v1.DeliveryR\bdelivery\x12\x14\n" +
-	"\x05empty\x18\x06 \x01(\bR\x05empty\"\xb2\x01\n" +
+	"\x05empty\x18\x06 \x01(\bR\x05empty\"\xd5\x01\n" +
 	"\aSettled\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12:\n" +
 	"\bposition\x18\x02 \x01(\v2\x1e.slipstream.change.v1.PositionR\bposition\x122\n" +
 	"\x06counts\x18\x03 \x01(\v2\x1a.slipstream.flow.v1.CountsR\x06counts\x12\x1b\n" +
-	"\tcommit_ns\x18\x04 \x01(\x03R\bcommitNs\"\xf9\x01\n" +
+	"\tcommit_ns\x18\x04 \x01(\x03R\bcommitNs\x12!\n" +
+	"\ftransform_ns\x18\x05 \x01(\x03R\vtransformNs\"\xf9\x01\n" +
 	"\x06Counts\x12\x18\n" +
 	"\achanges\x18\x01 \x01(\x04R\achanges\x12\x1a\n" +
 	"\bfiltered\x18\x02 \x01(\x04R\bfiltered\x12\x1a\n" +

@@ -383,6 +383,11 @@ func (m *Settled) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
+	if m.TransformNs != 0 {
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.TransformNs))
+		i--
+		dAtA[i] = 0x28
+	}
 	if m.CommitNs != 0 {
 		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.CommitNs))
 		i--
@@ -1121,6 +1126,9 @@ func (m *Settled) SizeVT() (n int) {
 	}
 	if m.CommitNs != 0 {
 		n += 1 + protohelpers.SizeOfVarint(uint64(m.CommitNs))
+	}
+	if m.TransformNs != 0 {
+		n += 1 + protohelpers.SizeOfVarint(uint64(m.TransformNs))
 	}
 	n += len(m.unknownFields)
 	return n
@@ -2301,6 +2309,25 @@ func (m *Settled) UnmarshalVT(dAtA []byte) error {
 				b := dAtA[iNdEx]
 				iNdEx++
 				m.CommitNs |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 5:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field TransformNs", wireType)
+			}
+			m.TransformNs = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.TransformNs |= int64(b&0x7F) << shift
 				if b < 0x80 {
 					break
 				}

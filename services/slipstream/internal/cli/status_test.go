@@ -58,6 +58,7 @@ func busy() *gatewayv1.StatusResponse {
 					Job: "emp", Enabled: true, Backlog: 12, LagMs: 1500, Skipped: 3, ExpiredUnread: 1, DeadLetters: 2, NotLoaded: 40,
 					LastArrivalMs: 1767225599000,
 					Counts:        &flowv1.Counts{Changes: 1188, Inserted: 100, Updated: 1000, Deleted: 50, Filtered: 36, Rejected: 2},
+					Work:          &capturev1.Work{Batches: 4, Changes: 1188, ReadNs: 4e6, TransformNs: 2e6, WriteNs: 20e6, AcknowledgeNs: 1e6},
 				},
 				{Job: "old", NotLoaded: -1},
 			},

@@ -68,8 +68,15 @@ type streamJSON struct {
 }
 
 type performanceJSON struct {
-	RecordsPerSecond float64 `json:"rec_per_sec_avg"`
+	Batches          uint64  `json:"total_batches"`
+	BatchSize        float64 `json:"batch_size_avg"`
+	ReadTime         float64 `json:"read_time_avg"`
+	TransformTime    float64 `json:"transform_time_avg"`
 	WriteTime        float64 `json:"write_time_avg"`
+	ProcessTime      float64 `json:"process_time_avg"`
+	AckTime          float64 `json:"ack_time_avg"`
+	TotalTime        float64 `json:"total_time_avg"`
+	RecordsPerSecond float64 `json:"rec_per_sec_avg"`
 }
 
 type recorderJSON struct {
@@ -167,7 +174,7 @@ func printStatusAs(w io.Writer, output, address string, res *gatewayv1.StatusRes
 	for _, l := range st.GetLanes() {
 		out.Lanes = append(out.Lanes, laneOf(l))
 	}
-	out.Performance = performance(st.GetLanes())
+	out.Performance = performance(st)
 	for _, g := range st.GetGaps() {
 		out.Gaps = append(out.Gaps, gapJSON{
 			ID: g.GetId(), Cause: g.GetCause(), Job: g.GetJob(), Began: g.GetBeganMs(), Ended: g.GetEndedMs(),
@@ -215,18 +222,18 @@ func (t *streamJSON) add(s streamJSON) {
 	t.Enabled = t.Enabled || s.Enabled
 }
 
-// performance sums the rates of the lanes and averages the times of those that have committed.
-func performance(lanes []*capturev1.LaneStatus) (p performanceJSON) {
-	committed := 0
-	for _, l := range lanes {
-		p.RecordsPerSecond += l.GetRate()
-		if l.GetCommitMs() > 0 {
-			p.WriteTime += l.GetCommitMs()
-			committed++
-		}
+// performance averages over the batches of all jobs, times in milliseconds; the rate is that of now.
+func performance(st *capturev1.PipelineStatus) performanceJSON {
+	w, _ := rdimetrics.TotalWork(st)
+	average := func(of uint64, unit float64) float64 { return float64(of) / unit / float64(max(1, w.GetBatches())) }
+	p := performanceJSON{
+		Batches: w.GetBatches(), BatchSize: average(w.GetChanges(), 1), ReadTime: average(w.GetReadNs(), 1e6),
+		TransformTime: average(w.GetTransformNs(), 1e6), WriteTime: average(w.GetWriteNs(), 1e6), AckTime: average(w.GetAcknowledgeNs(), 1e6),
 	}
-	if committed > 0 {
-		p.WriteTime /= float64(committed)
+	p.ProcessTime = p.TransformTime + p.WriteTime
+	p.TotalTime = p.ReadTime + p.ProcessTime + p.AckTime
+	for _, l := range st.GetLanes() {
+		p.RecordsPerSecond += l.GetRate()
 	}
 	return p
 }

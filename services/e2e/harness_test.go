@@ -55,6 +55,7 @@ type target struct {
 	connection string // its YAML in config.yaml, below connections:
 	exec       func(t *testing.T, sql string)
 	rows       func(t *testing.T, query string) [][]string
+	open       func(t *testing.T) *pgx.Conn // a connection to PostgreSQL, the caller's to close; else nil
 }
 
 // sqliteTarget is a fresh SQLite file.
@@ -147,7 +148,7 @@ func postgresAt(t *testing.T, server *devserver.PostgresServer, dsn string) *tar
 		t.Fatal(err)
 	}
 	return &target{
-		name: "postgresql",
+		name: "postgresql", open: connect,
 		connection: fmt.Sprintf("  hr:\n    type: postgresql\n    host: %s\n    port: %s\n    database: %s\n    user: postgres\n    query_args: {sslmode: disable}\n",
 			host, port, config.Database),
 		exec: func(t *testing.T, stmt string) {

@@ -60,6 +60,7 @@ var binaries = sync.OnceValues(func() (string, error) {
 type service struct {
 	name    string // of its binary
 	address string
+	metrics string // where it serves /metrics
 	args    []string
 	env     []string
 	log     *os.File
@@ -127,10 +128,9 @@ func prepareProcesses(t *testing.T, redisAddr string, env ...string) *processes 
 		if err != nil {
 			t.Fatal(err)
 		}
-		p.services[name] = &service{
-			name: name, address: address[name], log: log, env: env,
-			args: append([]string{"--listen", address[name], "--metrics", "off", "--grace", "10s"}, args...),
-		}
+		s := &service{name: name, address: address[name], metrics: freeAddress(t), log: log, env: env}
+		s.args = append([]string{"--listen", s.address, "--metrics", s.metrics, "--grace", "10s"}, args...)
+		p.services[name] = s
 	}
 	for _, a := range appliers {
 		add(a.name)

@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"testing"
+	"time"
 
 	"slipstream/deploy/dev/devserver"
 	gatewayv1 "slipstream/proto/slipstream/gateway/v1"
@@ -82,11 +83,13 @@ func TestQuickstart(t *testing.T) {
 						c.HSet(t.Context(), "emp:Too:Long", "gender", "unknown").Err(),
 						c.HSet(t.Context(), "emp:Just:Right", "gender", "M").Err())
 					rowsAre(t, tg, query, "Augusta|King|"+null+"|GB|F", "Just|Right|"+null+"|"+null+"|M")
-					r, err := l.gateway().ListRejected(t.Context(), &gatewayv1.ListRejectedRequest{})
-					must(t, err)
-					if len(r.Streams) != 1 || len(r.Streams[0].Entries) != 1 {
-						t.Fatalf("dead letters: %v", r)
-					}
+					var r *gatewayv1.ListRejectedResponse
+					await(t, 20*time.Second, "a dead letter, which another lane than that of the row brings", func() (bool, string) {
+						var err error
+						r, err = l.gateway().ListRejected(t.Context(), &gatewayv1.ListRejectedRequest{})
+						must(t, err)
+						return len(r.Streams) == 1 && len(r.Streams[0].Entries) == 1, r.String()
+					})
 					x := r.Streams[0].Entries[0].Reject
 					if string(x.Key) != "emp:Too:Long" || x.Column != "gender" || x.Reason == "" {
 						t.Errorf("dead letter: %v", x)

@@ -24,6 +24,20 @@ type collector struct {
 	spans map[string]received // by span id
 }
 
+// startCollector starts a collector, and gives the environment of processes that send to it.
+func startCollector(t *testing.T) (c *collector, environment []string) {
+	t.Helper()
+	lis, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	must(t, err)
+	c = &collector{spans: map[string]received{}}
+	srv := grpc.NewServer()
+	collectorv1.RegisterTraceServiceServer(srv, c)
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(lis) }()
+	t.Cleanup(func() { srv.Stop(); must(t, <-served) })
+	return c, []string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://" + lis.Addr().String(), "OTEL_BSP_SCHEDULE_DELAY=100"}
+}
+
 // received is a span and the service it came from.
 type received struct {
 	service string
@@ -89,20 +103,12 @@ func (c *collector) linked(traceID string) bool {
 // TestTrace: the trace of a batch is one tree across processes, capture → transform → apply → commit, and links to the
 // trace of the application's write (design D11).
 func TestTrace(t *testing.T) {
-	lis, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	must(t, err)
-	otlp := &collector{spans: map[string]received{}}
-	srv := grpc.NewServer()
-	collectorv1.RegisterTraceServiceServer(srv, otlp)
-	served := make(chan error, 1)
-	go func() { served <- srv.Serve(lis) }()
-	t.Cleanup(func() { srv.Stop(); must(t, <-served) })
-
+	otlp, environment := startCollector(t)
 	tg := sqliteTarget(t)
 	tg.exec(t, empTable)
 	server := devserver.Redis(t, devserver.RedisOptions{})
 	c := client(t, server.Addr)
-	p := startProcesses(t, server.Addr, "OTEL_EXPORTER_OTLP_ENDPOINT=http://"+lis.Addr().String(), "OTEL_BSP_SCHEDULE_DELAY=100")
+	p := startProcesses(t, server.Addr, environment...)
 	deploy(t, p, map[string]string{"config.yaml": config(server.Addr, tg, ""), "jobs/emp.yaml": quickstart})
 	running(t, p)
 	must(t, c.HSet(t.Context(), "emp:Ada:Lovelace", "gender", "F").Err())

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"log/slog"
 	"maps"
 	"os"
 	"os/exec"
@@ -15,12 +14,9 @@ import (
 	"testing"
 
 	"github.com/goccy/go-yaml"
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/spf13/pflag"
 
 	target "slipstream/applier"
 	"slipstream/applier/postgres"
-	"slipstream/gateway/rdimetrics"
 	"slipstream/services/internal/host"
 	"slipstream/services/internal/stage/applier"
 	"slipstream/services/internal/stage/capture"
@@ -49,62 +45,22 @@ func specs() []host.Spec {
 	}
 }
 
-// names takes what is registered and keeps the names.
-type names struct{ known known }
-
-var fqName = regexp.MustCompile(`fqName: "([^"]+)"`)
-
-// Register implements prometheus.Registerer.
-func (n names) Register(c prometheus.Collector) error {
-	descs := make(chan *prometheus.Desc, 100)
-	c.Describe(descs)
-	close(descs)
-	_, one := c.(prometheus.Histogram)
-	_, many := c.(*prometheus.HistogramVec)
-	_, gauge := c.(prometheus.Gauge)
-	for d := range descs {
-		n.known[fqName.FindStringSubmatch(d.String())[1]] = many || one && !gauge
-	}
-	return nil
-}
-
-// MustRegister implements prometheus.Registerer.
-func (n names) MustRegister(all ...prometheus.Collector) {
-	for _, c := range all {
-		if err := n.Register(c); err != nil {
-			panic(err)
-		}
-	}
-}
-
-// Unregister implements prometheus.Registerer.
-func (names) Unregister(prometheus.Collector) bool { return false }
-
-// registered builds every process and returns the metrics that they register, those of slipstream monitor among them.
+// registered are the metrics that the processes register, those of slipstream monitor among them.
 func registered(t *testing.T) known {
 	t.Helper()
-	n := names{known{"up": false, "slipstream_build_info": false}}
-	for _, spec := range specs() {
-		f := pflag.NewFlagSet(spec.Name, pflag.ContinueOnError)
-		if spec.Flags != nil {
-			spec.Flags(f)
-		}
-		p := host.New(spec.Name, slog.New(slog.DiscardHandler))
-		p.Metrics = n
-		if _, err := spec.Build(t.Context(), p); err != nil {
-			t.Fatalf("building %s: %v", spec.Name, err)
-		}
+	n := known{"up": false}
+	for name, m := range catalogued(t) {
+		n[name] = m.kind == "histogram"
 	}
-	n.MustRegister(rdimetrics.New(rdimetrics.Config{}))
 	for _, name := range []string{"slipstream_capture_lag_seconds", "slipstream_applier_rows_total", "slipstream_transformer_changes_total", "rdi_dlq_size"} {
-		if histogram, there := n.known[name]; !there || histogram {
-			t.Fatalf("%s is not among the metrics found: %v", name, slices.Sorted(maps.Keys(n.known)))
+		if histogram, there := n[name]; !there || histogram {
+			t.Fatalf("%s is not among the metrics found: %v", name, slices.Sorted(maps.Keys(n)))
 		}
 	}
-	if !n.known["slipstream_capture_latency_seconds"] || !n.known["slipstream_capture_record_seconds"] {
+	if !n["slipstream_capture_latency_seconds"] || !n["slipstream_capture_record_seconds"] {
 		t.Fatal("a histogram is not known for one")
 	}
-	return n.known
+	return n
 }
 
 // rules are a file of rules of Prometheus.
@@ -128,7 +84,8 @@ type dashboard struct {
 		Title      string            `json:"title"`
 		Datasource map[string]string `json:"datasource"`
 		Targets    []struct {
-			Expr string `json:"expr"`
+			Expr     string `json:"expr"`
+			Exemplar bool   `json:"exemplar"`
 		} `json:"targets"`
 	} `json:"panels"`
 }

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // PrometheusServer is a private Prometheus that scrapes some addresses every second.
@@ -23,7 +24,7 @@ type PrometheusServer struct {
 	process *process
 }
 
-// StartPrometheus starts a server that scrapes /metrics of targets, each host:port, and returns when it answers. The caller
+// StartPrometheus starts a server that scrapes /metrics of targets, each host:port, and keeps exemplars; it returns when it answers. The caller
 // must Close it.
 func StartPrometheus(ctx context.Context, targets ...string) (*PrometheusServer, error) {
 	binary, found := program([]string{"prometheus"}, []string{"/usr/bin", "/opt/homebrew/bin", "/usr/local/bin"})
@@ -45,7 +46,7 @@ func StartPrometheus(ctx context.Context, targets ...string) (*PrometheusServer,
 		dir:  dir,
 		command: func(port int) *exec.Cmd {
 			cmd := exec.Command(binary, "--config.file="+config, "--storage.tsdb.path="+filepath.Join(dir, "data"),
-				"--web.listen-address="+address(port))
+				"--enable-feature=exemplar-storage", "--web.listen-address="+address(port))
 			cmd.Dir = dir
 			return cmd
 		},
@@ -96,6 +97,33 @@ func (s *PrometheusServer) Query(ctx context.Context, query string) ([]string, e
 		values = append(values, fmt.Sprint(r.Value[1]))
 	}
 	return values, nil
+}
+
+// Exemplar is a value that a metric kept with its labels, as an example of others.
+type Exemplar struct {
+	Labels map[string]string
+	Value  float64 `json:",string"`
+}
+
+// Exemplars returns what the series of a query kept of the last hour.
+func (s *PrometheusServer) Exemplars(ctx context.Context, query string) ([]Exemplar, error) {
+	now := time.Now()
+	span := fmt.Sprintf("&start=%d&end=%d", now.Add(-time.Hour).Unix(), now.Add(time.Minute).Unix())
+	text, err := fetch(ctx, "http://"+s.Addr+"/api/v1/query_exemplars?query="+url.QueryEscape(query)+span)
+	if err != nil {
+		return nil, fmt.Errorf("exemplars of %s: %w", query, err)
+	}
+	var answer struct {
+		Data []struct{ Exemplars []Exemplar }
+	}
+	if err := json.Unmarshal([]byte(text), &answer); err != nil {
+		return nil, fmt.Errorf("exemplars of %s: %w", query, err)
+	}
+	var all []Exemplar
+	for _, series := range answer.Data {
+		all = append(all, series.Exemplars...)
+	}
+	return all, nil
 }
 
 // Close ends the server and removes its folder.

@@ -42,7 +42,7 @@ func Tracing(ctx context.Context, service string, log *slog.Logger) (flush func(
 	if err != nil && !errors.Is(err, resource.ErrPartialResource) {
 		return nil, fmt.Errorf("describing the process to the OTLP collector: %w", err)
 	}
-	provider := trace.NewTracerProvider(trace.WithBatcher(exporter), trace.WithResource(res))
+	provider := trace.NewTracerProvider(trace.WithBatcher(&telling{SpanExporter: exporter, log: log}), trace.WithResource(res))
 	otel.SetTracerProvider(provider)
 	return func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushWithin)
@@ -52,4 +52,28 @@ func Tracing(ctx context.Context, service string, log *slog.Logger) (flush func(
 			_ = exporter.Shutdown(ctx) // its time is over: what it still tries ends now
 		}
 	}, nil
+}
+
+// telling is an exporter that logs when the collector goes away and when it is back, not each of its failures.
+type telling struct {
+	trace.SpanExporter
+	log  *slog.Logger
+	away bool // known to the one goroutine that exports
+	lost int  // spans, since it is
+}
+
+// ExportSpans implements trace.SpanExporter.
+func (e *telling) ExportSpans(ctx context.Context, spans []trace.ReadOnlySpan) error {
+	err := e.SpanExporter.ExportSpans(ctx, spans)
+	switch {
+	case err == nil && e.away:
+		e.log.InfoContext(ctx, "the OTLP collector takes traces again", "lost", e.lost)
+		e.away, e.lost = false, 0
+	case err != nil:
+		if !e.away {
+			e.log.WarnContext(ctx, "the OTLP collector takes no traces: they are lost until it does", "error", err)
+		}
+		e.away, e.lost = true, e.lost+len(spans)
+	}
+	return nil
 }

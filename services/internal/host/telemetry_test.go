@@ -2,12 +2,16 @@ package host_test
 
 import (
 	"context"
+	"errors"
+	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace/noop"
 
 	"slipstream/services/internal/host"
@@ -59,5 +63,37 @@ func TestCollectorAway(t *testing.T) {
 				t.Fatalf("the process waits for the collector: %s", log)
 			}
 		})
+	}
+}
+
+// failing is an exporter that fails on demand.
+type failing struct{ err error }
+
+func (f *failing) ExportSpans(context.Context, []trace.ReadOnlySpan) error { return f.err }
+func (f *failing) Shutdown(context.Context) error                          { return nil }
+
+// TestCollectorGoesAndComes: the log says once that the collector is away, and once that it is back, with what was lost.
+func TestCollectorGoesAndComes(t *testing.T) {
+	log, collector := &logged{}, &failing{}
+	e := host.Telling(collector, slog.New(slog.NewTextHandler(log, nil)))
+	spans := make([]trace.ReadOnlySpan, 3)
+	for _, err := range []error{nil, errors.New("refused"), errors.New("refused"), nil, nil, errors.New("reset")} {
+		collector.err = err
+		if err := e.ExportSpans(t.Context(), spans); err != nil {
+			t.Error(err) // the SDK would log it again
+		}
+	}
+	var said []string
+	for line := range strings.Lines(log.String()) {
+		_, rest, _ := strings.Cut(line, "level=")
+		said = append(said, strings.TrimSpace(rest))
+	}
+	want := []string{
+		`WARN msg="the OTLP collector takes no traces: they are lost until it does" error=refused`,
+		`INFO msg="the OTLP collector takes traces again" lost=6`,
+		`WARN msg="the OTLP collector takes no traces: they are lost until it does" error=reset`,
+	}
+	if !slices.Equal(said, want) {
+		t.Errorf("said %q", said)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -73,8 +74,7 @@ func (i *Instances) Now() []Instance {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if err == nil {
-		slices.Sort(found)
-		i.follow(slices.Compact(found))
+		i.follow(distinct(found))
 	}
 	if len(i.known) < 2 {
 		return []Instance{i.named}
@@ -92,6 +92,16 @@ func (i *Instances) Now() []Instance {
 		all = append(all, Instance{Address: at, Conn: conn})
 	}
 	return all
+}
+
+// distinct are the addresses that may stand for an instance each, sorted. Where a name has addresses of both families an
+// instance has one of each, as localhost does: those of IPv4 count.
+func distinct(found []string) []string {
+	six := func(a string) bool { return strings.Contains(a, ":") }
+	if slices.ContainsFunc(found, func(a string) bool { return !six(a) }) {
+		found = slices.DeleteFunc(slices.Clone(found), six)
+	}
+	return slices.Compact(slices.Sorted(slices.Values(found)))
 }
 
 // follow takes what the name stands for now. Clients of those that left are closed when it changes once more.

@@ -162,6 +162,10 @@ func TestInstances(t *testing.T) {
 	}
 	name, one, two, three := "capture:"+port, "127.0.0.1:"+port, "127.0.0.2:"+port, "127.0.0.3:"+port
 	now(name) // it says itself that nobody knows it
+	b.set("capture", "::1", "127.0.0.1")
+	now(name) // one instance, with an address of each family
+	b.set("capture", "fd00::2", "127.0.0.2", "fd00::1", "127.0.0.1")
+	now(one, two)
 	b.set("capture", "127.0.0.2", "127.0.0.1")
 	now(one, two)
 	for _, i := range all.Now() {

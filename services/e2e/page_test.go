@@ -253,6 +253,7 @@ func followed(p *tab, c *redis.Client) {
 	p.says("#followed", "order:3001", "orders → warehouse", "settled in", "transform[0] rename_field", `+   "customer": "Grace O'Hara"`, `-   "buyer": "Grace O'Hara"`,
 		"transform[1] add_field", `+   "gross": 12`, "'Grace O''Hara'", "Durable")
 	p.says("#follow-state", "1 record: 1 settled.")
+	p.click("#note button")
 	p.run("document.querySelector('#trace').scrollIntoView()")
 	p.shoot("page-trace.png")
 }

@@ -60,7 +60,7 @@ export class Trace {
       const parts = [[s.settled, 'settled'], [s.filtered, 'filtered'], [s.rejected, 'rejected'], [s.unfinished, 'unfinished']]
         .filter(([n]) => Number(n) > 0).map(([n, w]) => `${n} ${w}`)
       this.say(Number(s.records) === 0 ? 'No change came in that time.'
-        : `${plural(s.records, 'record')}: ${parts.join(', ')}.${s.latency_max_ms > 0 ? ` Event to commit: ${span(s.latency_min_ms)} to ${span(s.latency_max_ms)}.` : ''}`)
+        : `${plural(s.records, 'record')}: ${parts.join(', ')}.${s.latency_max_ms > 0 ? ` Event to commit: ${[...new Set([span(s.latency_min_ms), span(s.latency_max_ms)])].join(' to ')}.` : ''}`)
     }
   }
 

@@ -63,6 +63,12 @@ func told(t *testing.T, spans *tracetest.SpanRecorder, name string) []string {
 	return list
 }
 
+// batches waits until the spans of n batches have ended: that of a batch does so after its answer is on its way.
+func (f *fixture) batches(t *testing.T, spans *tracetest.SpanRecorder, n int) {
+	t.Helper()
+	f.eventually(t, "the end of the batch's span", func() bool { return len(told(t, spans, "apply")) >= n })
+}
+
 // one is the only one of several texts, which must hold some others.
 func one(t *testing.T, list []string, holds ...string) {
 	t.Helper()
@@ -80,11 +86,13 @@ func tracedCase(t *testing.T, f *fixture) {
 	db := f.pairs(t)
 	c, spans := f.traced(t, db, f.Dialect, job(out("t", "*id", "v")))
 	c.apply(batch(1, table(0).upsert(0, "rosebud", "hunter2").upsert(1, "b", "it's hunter2")))
+	f.batches(t, spans, 1)
 	one(t, told(t, spans, "upsert"), "db.query.text=", "db.operation.batch.size=2", "db.collection.name=", "db.system.name=")
 	if len(told(t, spans, "apply")) != 1 || len(told(t, spans, "begin")) != 1 || len(told(t, spans, "commit")) != 1 {
 		t.Error("the spans of a batch are not apply, begin and commit")
 	}
 	c.apply(batch(2, table(0).del(0, "rosebud", nil)))
+	f.batches(t, spans, 2)
 	one(t, told(t, spans, "delete"), "db.query.text=", "db.operation.batch.size=1")
 }
 
@@ -93,6 +101,7 @@ func tracedPartsCase(t *testing.T, f *fixture) {
 	plain.cut()
 	c, spans := f.traced(t, db, f.Dialect, job(out("parts", "**ticket", "*sku", "qty")))
 	c.apply(batch(1, table(0).prune(0, "1", nil, nil).upsert(0, "1", "hunter2", "5").upsert(0, "1", "rosebud", "5")))
+	f.batches(t, spans, 1)
 	one(t, told(t, spans, "prune"), "db.query.text=", "db.operation.batch.size=1")
 	one(t, told(t, spans, "upsert"), "db.query.text=", "db.operation.batch.size=2")
 }
@@ -107,6 +116,7 @@ func tracedFailureCase(t *testing.T, f *fixture) {
 	}}
 	c, spans := f.traced(t, db, d, job(out("t", "*id", "v")))
 	c.apply(batch(1, table(0).upsert(0, "hunter2", "1")))
+	f.batches(t, spans, 1)
 	list := told(t, spans, "upsert")
 	if len(list) != 2 {
 		t.Fatalf("%d spans of two attempts: %q", len(list), list)

@@ -67,6 +67,7 @@ func TestExemplars(t *testing.T) {
 			one, _ := l.run()
 			l.set("a", "1")
 			eventually(t, "the change is settled", func() bool { return one.Status().Counts.Changes == 1 })
+			eventually(t, "the span of its batch has ended", func() bool { return name != "kept" || len(recorded.Ended()) > 0 })
 			traces := map[string]bool{}
 			for _, span := range recorded.Ended() {
 				traces[span.SpanContext().TraceID().String()] = true

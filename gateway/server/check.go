@@ -84,6 +84,7 @@ func (s *Server) check(ctx context.Context, name string, files []*pipelinev1.Fil
 	f := &findings{tables: make(map[tableKey]*applierv1.Table), analyses: make(map[tableKey]*transformerv1.OutputAnalysis), plan: plan{}}
 	ctx, cancel := context.WithTimeout(ctx, s.config.CheckTimeout)
 	defer cancel()
+	s.comeBack(ctx, r, ask)
 	if s.config.Transformer.Client != nil || ask.appliers {
 		s.checkTransform(ctx, r, f)
 	}

@@ -3,12 +3,15 @@ package server
 import (
 	"context"
 	"strings"
+	"sync"
 
 	"google.golang.org/grpc"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
 
 	processv1 "slipstream/proto/slipstream/process/v1"
+
+	"slipstream/gateway/compile"
 )
 
 // Peer is a service the gateway asks.
@@ -59,4 +62,31 @@ func reason(err error) string {
 		return s.Message()
 	}
 	return s.Code().String()
+}
+
+// comeBack gives every service that is to be asked a moment: one that has just been started anew is found again by its
+// clients within a second or so, and every call fails until then. One that stays away is told of by who asks it.
+func (s *Server) comeBack(ctx context.Context, r *compile.Result, ask stages) {
+	ctx, cancel := context.WithTimeout(ctx, s.config.Patience)
+	defer cancel()
+	var all sync.WaitGroup
+	wait := func(health healthv1.HealthClient) {
+		if health != nil {
+			all.Go(func() { _, _ = health.Check(ctx, &healthv1.HealthCheckRequest{}, grpc.WaitForReady(true)) })
+		}
+	}
+	if s.config.Transformer.Client != nil {
+		wait(s.config.Transformer.Health)
+	}
+	if ask.capture {
+		for _, peer := range s.config.CaptureNow() {
+			wait(peer.Health)
+		}
+	}
+	if ask.appliers {
+		for _, connection := range targets(r.Pipeline) {
+			wait(s.config.Appliers[connection.GetType()].Health)
+		}
+	}
+	all.Wait()
 }

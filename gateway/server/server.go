@@ -66,6 +66,8 @@ type Config struct {
 	Now func() time.Time
 	// CheckTimeout bounds what one stage may take to check a pipeline. Default 30s.
 	CheckTimeout time.Duration
+	// Patience is how long a check waits for a service that is just starting anew. Default 2s.
+	Patience time.Duration
 	// StatusTimeout bounds what one service may take to tell its status. Default 2s.
 	StatusTimeout time.Duration
 	// StartTimeout bounds how long a start waits for a capture that knows the pipeline. Default 10s.
@@ -90,6 +92,9 @@ func New(config Config) *Server {
 	}
 	if config.CheckTimeout == 0 {
 		config.CheckTimeout = 30 * time.Second
+	}
+	if config.Patience == 0 {
+		config.Patience = 2 * time.Second
 	}
 	if config.StatusTimeout == 0 {
 		config.StatusTimeout = 2 * time.Second

@@ -46,10 +46,10 @@ func earlierBinaries(t *testing.T, names ...string) string {
 	if unpack.Stdin, err = archive.StdoutPipe(); err != nil {
 		t.Fatal(err)
 	}
-	var said bytes.Buffer
-	archive.Stderr, unpack.Stderr = &said, &said
+	var packed, unpacked bytes.Buffer
+	archive.Stderr, unpack.Stderr = &packed, &unpacked
 	if err := errors.Join(archive.Start(), unpack.Run(), archive.Wait()); err != nil {
-		t.Fatalf("unpacking %s: %v\n%s", commit, err, &said)
+		t.Fatalf("unpacking %s: %v\n%s%s", commit, err, &packed, &unpacked)
 	}
 	must(t, os.MkdirAll(dir, 0o755))
 	for _, name := range missing {

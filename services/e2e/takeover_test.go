@@ -20,10 +20,13 @@ func (p *processes) second(t *testing.T) {
 	log, err := os.Create(filepath.Join(t.TempDir(), name+".log"))
 	must(t, err)
 	first := p.services["capture"]
-	s := &service{name: first.name, address: freeAddress(t), log: log, env: first.env, args: append([]string{}, first.args...)}
+	s := &service{name: first.name, address: freeAddress(t), metrics: freeAddress(t), log: log, env: first.env, args: append([]string{}, first.args...)}
 	for i := range s.args {
-		if s.args[i] == first.address {
+		switch s.args[i] {
+		case first.address:
 			s.args[i] = s.address
+		case first.metrics:
+			s.args[i] = s.metrics
 		}
 	}
 	p.services[name] = s

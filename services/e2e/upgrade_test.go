@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/grpc"
+
 	"slipstream/deploy/dev/devserver"
 	gatewayv1 "slipstream/proto/slipstream/gateway/v1"
 )
@@ -44,6 +46,7 @@ func TestRollingUpgrade(t *testing.T) {
 			p.end(name)
 			p.start(name)
 			p.healthy(name)
+			reached(t, p)
 			rev++
 			deploy(t, p, files())
 			load.generation(t, rev)
@@ -54,6 +57,27 @@ func TestRollingUpgrade(t *testing.T) {
 		t.Errorf("no row came for %v", longest)
 	}
 	noDeadLetters(t, p)
+}
+
+// reached waits until the gateway reaches the service that was replaced: clients of an earlier version look for it again
+// within a second or so, and a deploy is refused until then.
+func reached(t *testing.T, p *processes) {
+	t.Helper()
+	await(t, 30*time.Second, "the gateway reaching every service", func() (bool, string) {
+		res, err := p.gateway().Status(t.Context(), &gatewayv1.StatusRequest{}, grpc.WaitForReady(true))
+		if err != nil {
+			return false, err.Error()
+		}
+		for _, s := range res.GetServices() {
+			if s.GetStatus() != "serving" && s.GetName() != "applier-postgresql" && strings.HasPrefix(s.GetName(), "applier-") {
+				continue // not started
+			}
+			if s.GetStatus() != "serving" {
+				return false, s.GetName() + " is " + s.GetStatus()
+			}
+		}
+		return true, ""
+	})
 }
 
 // asked asks what an operator asks in the middle of an upgrade.

@@ -54,7 +54,7 @@ func earlierBinaries(t *testing.T, names ...string) string {
 	must(t, os.MkdirAll(dir, 0o755))
 	for _, name := range missing {
 		built := filepath.Join(source, "built-"+name)
-		build := exec.Command("go", "build", "-o", built, "./services/"+name)
+		build := exec.Command("go", "build", "-trimpath", "-o", built, "./services/"+name)
 		build.Dir = source
 		build.Env = append(os.Environ(), "GOWORK="+filepath.Join(source, "go.work"), "GOFLAGS=-buildvcs=false")
 		if out, err := build.CombinedOutput(); err != nil {

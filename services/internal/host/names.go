@@ -40,6 +40,9 @@ func (n names) Build(target resolver.Target, client resolver.ClientConn, _ resol
 	if err != nil {
 		return nil, fmt.Errorf("address %q: %w; write host:port", target.Endpoint(), err)
 	}
+	if name == "" { // :7400 is this machine, as it is to the system's resolver
+		name = "localhost"
+	}
 	ctx, end := context.WithCancel(context.Background())
 	w := &watched{names: n, name: name, port: port, client: client, end: end, again: make(chan struct{}, 1)}
 	if _, err := netip.ParseAddr(name); err == nil {

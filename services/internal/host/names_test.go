@@ -133,6 +133,17 @@ func TestNames(t *testing.T) {
 	called(t, conn, calls, "127.0.0.2", "127.0.0.3")
 }
 
+// TestAddressWithoutAName: a port alone is one of this machine.
+func TestAddressWithoutAName(t *testing.T) {
+	calls := make(chan string, 1)
+	conn, err := Dial(":" + instances(t, calls, "127.0.0.1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	called(t, conn, calls, "127.0.0.1")
+}
+
 // TestInstances: who must ask every instance behind a name has a client of each, under the name of its certificate, and
 // follows those that come and go.
 func TestInstances(t *testing.T) {

@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"context"
+	"log/slog"
 	"slices"
 	"strconv"
 	"strings"
@@ -53,7 +54,10 @@ func TestDashboard(t *testing.T) {
 	})))
 	ctx, cancel := context.WithCancel(t.Context())
 	at, ended := make(chan string, 1), make(chan error, 1)
-	go func() { ended <- host.Export(ctx, "127.0.0.1:0", registry, func(address string) { at <- address }) }()
+	exporter := host.Exporter{
+		Address: "127.0.0.1:0", Metrics: registry, Log: slog.New(slog.DiscardHandler), Ready: func(address string) { at <- address },
+	}
+	go func() { ended <- exporter.Serve(ctx) }()
 	defer func() {
 		cancel()
 		must(t, <-ended)

@@ -31,7 +31,7 @@ func run() int {
 	return cli.Main(ctx, cli.Deps{
 		Version: host.Version(),
 		Dial: func(d cli.Door) (cli.Gateway, error) {
-			conn, err := host.DialAs(host.Identity{TLS: d.TLS, CA: d.CA, Cert: d.Cert, Key: d.Key}, d.Token, d.Address)
+			conn, err := host.DialAs(identity(d), d.Token, d.Address)
 			if err != nil {
 				return cli.Gateway{}, err
 			}
@@ -41,7 +41,13 @@ func run() int {
 			client, end, err := embedded.Validator(ctx, embedded.Options{Dir: dir, Log: host.Logger(io.Discard, "error", "text")})
 			return cli.Gateway{Client: client, Close: end}, err
 		},
-		Exporter: host.Export,
+		Exporter: func(ctx context.Context, e cli.Export) error {
+			x := host.Exporter{Address: e.Address, Metrics: e.Metrics, Log: e.Log, Ready: e.Ready}
+			if x.Secure = e.Secure != nil; x.Secure {
+				x.Identity = identity(*e.Secure)
+			}
+			return x.Serve(ctx)
+		},
 		RunFlags: func(f *pflag.FlagSet) {
 			flags = f
 			f.StringVar(&o.Listen, "listen", cli.DefaultGateway, "address of the gateway")
@@ -67,4 +73,9 @@ func run() int {
 			return embedded.Run(ctx, o)
 		},
 	}, os.Args[1:], os.Stdout, os.Stderr)
+}
+
+// identity is what the command line shows, and whom it trusts.
+func identity(d cli.Door) host.Identity {
+	return host.Identity{TLS: d.TLS, CA: d.CA, Cert: d.Cert, Key: d.Key}
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"time"
@@ -18,7 +19,7 @@ import (
 // nothing. secure serves them over TLS: where the process has authorities, whoever scrapes must show a certificate that one
 // of them signed. Its name need not be among the peers, so that who scrapes may call nothing.
 func ServeMetrics(ctx context.Context, address string, secure bool, p *Process) (*HTTPServer, error) {
-	server := metricsServer(p.registry, "GET /metrics")
+	server := metricsServer(p.registry, p.Log, "GET /metrics")
 	if !secure {
 		return p.ServeHTTP(ctx, "metrics", address, server)
 	}
@@ -40,24 +41,50 @@ func (i *Identity) CheckMetricsTLS(secure bool) error {
 	return nil
 }
 
-func metricsServer(metrics prometheus.Gatherer, patterns ...string) *http.Server {
+// metricsServer answers scrapes at patterns. Who is refused is told so, and why; here it is said at debug, since probes and
+// scanners that only connect are refused as well.
+func metricsServer(metrics prometheus.Gatherer, log *slog.Logger, patterns ...string) *http.Server {
 	mux := http.NewServeMux()
 	for _, pattern := range patterns {
 		mux.Handle(pattern, promhttp.HandlerFor(metrics, promhttp.HandlerOpts{EnableOpenMetrics: true}))
 	}
-	return &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	return &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}
 }
 
-// Export serves metrics at / and /metrics of an address until ctx ends. ready is told where it listens.
-func Export(ctx context.Context, address string, metrics prometheus.Gatherer, ready func(address string)) error {
-	lis, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+// Exporter serves metrics of something that is no Process.
+type Exporter struct {
+	// Address is host:port.
+	Address string
+	// Metrics are served at / and /metrics.
+	Metrics prometheus.Gatherer
+	// Secure serves them over TLS with the files of Identity, to those whom ServeMetrics would serve.
+	Secure   bool
+	Identity Identity
+	// Log is told of certificates that were read anew, and at debug of refused connections.
+	Log *slog.Logger
+	// Ready is told where it listens.
+	Ready func(address string)
+}
+
+// Serve serves until ctx ends.
+func (e Exporter) Serve(ctx context.Context) error {
+	shown := &papers{identity: e.Identity, log: e.Log}
+	if e.Secure {
+		if err := errors.Join(e.Identity.Check(true), e.Identity.CheckMetricsTLS(true)); err != nil {
+			return err
+		}
+	}
+	lis, err := (&net.ListenConfig{}).Listen(ctx, "tcp", e.Address)
 	if err != nil {
 		return fmt.Errorf("listening for scrapes: %w; choose another --exporter-port", err)
 	}
-	server := metricsServer(metrics, "GET /{$}", "GET /metrics")
+	server := metricsServer(e.Metrics, e.Log, "GET /{$}", "GET /metrics")
 	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
 	defer stop()
-	ready(lis.Addr().String())
+	e.Ready(lis.Addr().String())
+	if e.Secure {
+		lis = tls.NewListener(lis, shown.scraped())
+	}
 	if err := server.Serve(lis); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serving metrics: %w", err)
 	}

@@ -15,7 +15,6 @@ import (
 	"os"
 	"strings"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
@@ -69,8 +68,8 @@ type Deps struct {
 	RunFlags func(*pflag.FlagSet)
 	// Run runs the whole line in this process until ctx ends.
 	Run func(context.Context, Run) error
-	// Exporter serves metrics at / and /metrics of an address until ctx ends; ready is told where it listens.
-	Exporter func(ctx context.Context, address string, metrics prometheus.Gatherer, ready func(address string)) error
+	// Exporter serves metrics at / and /metrics of an address until ctx ends.
+	Exporter func(context.Context, Export) error
 	// Stdin is read where a command asks or takes input. Default os.Stdin.
 	Stdin io.Reader
 	// Getenv reads the environment. Default os.Getenv.

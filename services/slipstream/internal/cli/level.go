@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"log/slog"
 	"slices"
 	"strings"
 
@@ -43,4 +44,15 @@ func logFlag(cmd *cobra.Command, short bool) {
 func informs(cmd *cobra.Command) bool {
 	flag := cmd.Flags().Lookup("log-level")
 	return flag == nil || slices.Index(levels, flag.Value.String()) <= slices.Index(levels, "INFO")
+}
+
+// logger tells on stderr what goes wrong while a command serves, as much of it as --log-level says.
+func logger(cmd *cobra.Command) *slog.Logger {
+	least := slog.LevelInfo
+	if flag := cmd.Flags().Lookup("log-level"); flag != nil {
+		least = map[string]slog.Level{
+			"DEBUG": slog.LevelDebug, "INFO": slog.LevelInfo, "WARN": slog.LevelWarn, "ERROR": slog.LevelError, "CRITICAL": slog.LevelError + 4,
+		}[flag.Value.String()]
+	}
+	return slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: least}))
 }

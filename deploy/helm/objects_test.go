@@ -30,7 +30,7 @@ type objects struct {
 	prometheusRules map[string]*prometheusRule
 }
 
-// certificate, podMonitor and prometheusRule are what the chart uses of the types of cert-manager and of the Prometheus
+// certificate, podMonitor with its parts and prometheusRule are what the chart uses of the types of cert-manager and of the Prometheus
 // operator, whose modules would bring more with them than they hold.
 type (
 	certificate struct {
@@ -58,12 +58,25 @@ type (
 		Spec              struct {
 			JobLabel            string               `json:"jobLabel"`
 			Selector            metav1.LabelSelector `json:"selector"`
-			PodMetricsEndpoints []struct {
-				Port        string `json:"port"`
-				Interval    string `json:"interval"`
-				HonorLabels bool   `json:"honorLabels"`
-			} `json:"podMetricsEndpoints"`
+			PodMetricsEndpoints []endpoint           `json:"podMetricsEndpoints"`
 		} `json:"spec"`
+	}
+	endpoint struct {
+		Port        string     `json:"port"`
+		Interval    string     `json:"interval"`
+		HonorLabels bool       `json:"honorLabels"`
+		Scheme      string     `json:"scheme"`
+		TLSConfig   *tlsConfig `json:"tlsConfig"`
+	}
+	tlsConfig struct {
+		CA struct {
+			Secret corev1.SecretKeySelector `json:"secret"`
+		} `json:"ca"`
+		Cert struct {
+			Secret corev1.SecretKeySelector `json:"secret"`
+		} `json:"cert"`
+		KeySecret  corev1.SecretKeySelector `json:"keySecret"`
+		ServerName string                   `json:"serverName"`
 	}
 	prometheusRule struct {
 		metav1.TypeMeta   `json:",inline"`

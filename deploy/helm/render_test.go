@@ -166,6 +166,7 @@ func TestRefused(t *testing.T) {
 		"no applier":                {"appliers: {postgres: {enabled: false}}", "no applier is enabled"},
 		"no Redis":                  {`redis: {address: ""}`, "redis.address"},
 		"TLS without certificates":  {"tls: {enabled: true}", "tls.secret"},
+		"metrics over TLS alone":    {"tls: {metrics: true}", "tls.metrics needs tls.enabled"},
 		"two instances of SQLite":   {"appliers: {sqlite: {enabled: true, replicas: 2}}", "/appliers/sqlite/replicas"},
 		"deploy without a pipeline": {"deploy: {enabled: true}", "deploy.config"},
 		"deploy without jobs":       {"deploy: {enabled: true, config: x}", "deploy.jobs"},

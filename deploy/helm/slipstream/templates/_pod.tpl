@@ -32,7 +32,7 @@ annotations: {{- toYaml . | nindent 2 }}
 {{- end -}}
 {{- end -}}
 
-{{/* slipstream.tlsSecret: the Secret with the certificate of a component. */}}
+{{/* slipstream.tlsSecret: the Secret with the certificate of a component, or of prometheus, which is none of ours. */}}
 {{- define "slipstream.tlsSecret" -}}
 {{- $own := "" -}}
 {{- with .settings }}{{ $own = .tlsSecret }}{{ end -}}
@@ -45,12 +45,24 @@ annotations: {{- toYaml . | nindent 2 }}
 {{- end -}}
 {{- end -}}
 
+{{/* slipstream.metricsTLS: whether metrics are served over TLS. */}}
+{{- define "slipstream.metricsTLS" -}}
+{{- if .Values.tls.metrics -}}
+{{- if not .Values.tls.enabled }}{{ fail "tls.metrics needs tls.enabled: metrics show the certificates of the services" }}{{ end -}}
+true
+{{- end -}}
+{{- end -}}
+
 {{/* slipstream.env.tls: the certificate of a component, in variables. */}}
 {{- define "slipstream.env.tls" -}}
+{{- $metrics := include "slipstream.metricsTLS" .root -}}
 {{- if .root.Values.tls.enabled -}}
 - {name: SLIPSTREAM_TLS_CERT, value: /run/tls/tls.crt}
 - {name: SLIPSTREAM_TLS_KEY, value: /run/tls/tls.key}
 - {name: SLIPSTREAM_TLS_CA, value: /run/tls/ca.crt}
+{{- if and $metrics (ne .component "deploy") }}
+- {name: SLIPSTREAM_METRICS_TLS, value: "true"}
+{{- end }}
 {{- end -}}
 {{- end -}}
 

@@ -2,7 +2,6 @@ package host
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -66,10 +65,10 @@ func dialSelf(i Identity, address string) (*grpc.ClientConn, error) {
 		return Dial(address)
 	}
 	p := &papers{identity: i, log: slog.New(slog.DiscardHandler)}
-	if _, _, err := p.now(); err != nil {
+	c, err := p.client()
+	if err != nil {
 		return nil, err
 	}
-	c := p.client()
-	c.VerifyConnection = func(tls.ConnectionState) error { return nil }
+	c.InsecureSkipVerify = true
 	return Dial(address, grpc.WithTransportCredentials(credentials.NewTLS(c)))
 }

@@ -1,11 +1,13 @@
 package host
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"slices"
 	"strings"
@@ -13,6 +15,7 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+	"google.golang.org/grpc/credentials"
 )
 
 // Identity is what a process shows of itself, and whom it trusts: the files of TLS on every hop. Without any the hops are
@@ -186,30 +189,43 @@ func Names(c *x509.Certificate) []string {
 	return names
 }
 
-// client is the configuration of calls. Without authorities of our own those of the system count.
-func (p *papers) client() *tls.Config {
-	return &tls.Config{
-		MinVersion: tls.VersionTLS12,
-		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-			cert, _, err := p.now()
-			if cert == nil {
-				cert = &tls.Certificate{} // none is shown
-			}
-			return cert, err
-		},
-		// The authorities may change between two handshakes, which RootCAs could not: the same check is made below.
-		InsecureSkipVerify: true, //nolint:gosec // see VerifyConnection
-		VerifyConnection: func(s tls.ConnectionState) error {
-			_, authorities, err := p.now()
-			if err != nil {
-				return err
-			}
-			options := x509.VerifyOptions{Roots: authorities, DNSName: s.ServerName, Intermediates: x509.NewCertPool()}
-			for _, c := range s.PeerCertificates[1:] {
-				options.Intermediates.AddCert(c)
-			}
-			_, err = s.PeerCertificates[0].Verify(options)
-			return err
-		},
+// client is the configuration of a call, with the files as they are now. Without authorities of our own those of the system
+// count.
+func (p *papers) client() (*tls.Config, error) {
+	cert, authorities, err := p.now()
+	if err != nil {
+		return nil, err
 	}
+	if cert == nil {
+		cert = &tls.Certificate{} // none is shown
+	}
+	return &tls.Config{
+		MinVersion: tls.VersionTLS12, RootCAs: authorities,
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return cert, nil },
+	}, nil
+}
+
+// calls are the credentials of a client.
+func (p *papers) calls() credentials.TransportCredentials {
+	return calling{TransportCredentials: credentials.NewTLS(&tls.Config{MinVersion: tls.VersionTLS12}), papers: p}
+}
+
+// calling are credentials whose files may change between two handshakes: each handshake has a configuration of its own.
+type calling struct {
+	credentials.TransportCredentials
+	papers *papers
+}
+
+// ClientHandshake implements credentials.TransportCredentials.
+func (c calling) ClientHandshake(ctx context.Context, authority string, conn net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	config, err := c.papers.client()
+	if err != nil {
+		return nil, nil, err
+	}
+	return credentials.NewTLS(config).ClientHandshake(ctx, authority, conn)
+}
+
+// Clone implements credentials.TransportCredentials.
+func (c calling) Clone() credentials.TransportCredentials {
+	return calling{TransportCredentials: c.TransportCredentials.Clone(), papers: c.papers}
 }

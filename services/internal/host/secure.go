@@ -39,7 +39,7 @@ const maxStreams = 10000
 // Dial makes a client of another service, which shows the process's certificate where it has one.
 func (p *Process) Dial(address string, extra ...grpc.DialOption) (*grpc.ClientConn, error) {
 	if p.papers != nil {
-		extra = append([]grpc.DialOption{grpc.WithTransportCredentials(credentials.NewTLS(p.papers.client()))}, extra...)
+		extra = append([]grpc.DialOption{grpc.WithTransportCredentials(p.papers.calls())}, extra...)
 	}
 	return Dial(address, extra...)
 }
@@ -53,7 +53,7 @@ func DialAs(i Identity, token, address string) (*grpc.ClientConn, error) {
 		if _, _, err := p.now(); err != nil {
 			return nil, err
 		}
-		options = append(options, grpc.WithTransportCredentials(credentials.NewTLS(p.client())))
+		options = append(options, grpc.WithTransportCredentials(p.calls()))
 	}
 	if token != "" {
 		if !i.Secure() && !loopback(address) {

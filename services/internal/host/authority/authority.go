@@ -46,9 +46,20 @@ func New(t testing.TB) *Authority {
 // written over.
 func (a *Authority) Issue(name string) (cert, keyFile string) {
 	a.t.Helper()
+	return a.issue(name, []string{name, "localhost"}, []net.IP{net.IPv4(127, 0, 0, 1)})
+}
+
+// IssueElsewhere is Issue without this machine's loopback.
+func (a *Authority) IssueElsewhere(name string) (cert, keyFile string) {
+	a.t.Helper()
+	return a.issue(name, []string{name}, nil)
+}
+
+func (a *Authority) issue(name string, hosts []string, addresses []net.IP) (cert, keyFile string) {
+	a.t.Helper()
 	k := key(a.t)
 	c := a.sign(&x509.Certificate{
-		Subject: pkix.Name{CommonName: name}, DNSNames: []string{name, "localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		Subject: pkix.Name{CommonName: name}, DNSNames: hosts, IPAddresses: addresses,
 		KeyUsage:    x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}, a.cert, k, a.key)

@@ -206,7 +206,7 @@ func (s *server) streamTrials() []trial {
 	stream, dead := keyspace.Stream(p, 0, 1, "x"), keyspace.DeadLetters(p, "x")
 	own := keyspace.Lease(p, "x")
 	return []trial{
-		try("WATCH", own), try("SET", own, "x", "NX", "PX", "1"), try("GET", own), try("PEXPIRE", own, "1"), try("DEL", own),
+		try("WATCH", own), try("SET", own, "x"), try("GET", own), try("MGET", own), try("PERSIST", own), try("TIME"), try("DEL", own),
 		try("SETNX", keyspace.Source(), "x"), try("SADD", keyspace.Pipelines(), "x"), try("SMEMBERS", keyspace.Pipelines()),
 		try("HSET", own, "x", "x"), try("HGET", own, "x"), try("HMGET", own, "x"), try("HGETALL", own), try("HDEL", own, "x"),
 		try("HEXISTS", own, "x"), try("HINCRBY", own, "x", "1"), try("HKEYS", own),

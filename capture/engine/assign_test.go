@@ -8,6 +8,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"slipstream/capture/lease"
 	"slipstream/deploy/dev/devserver"
 )
 
@@ -60,7 +61,7 @@ func TestLeases(t *testing.T) {
 	take(one, "x", true)
 	take(one, "x", true)
 	take(two, "x", false)
-	if who, err := owners(ctx, rdb, []string{one.key("x"), one.key("y")}); err != nil || who[0] != "one" || who[1] != "" {
+	if who, err := lease.Instances(ctx, rdb, []string{one.of("x").Key, one.of("y").Key}); err != nil || who[0] != "one" || who[1] != "" {
 		t.Errorf("owners %v, %v", who, err)
 	}
 	if lost, err := one.renew(ctx); err != nil || len(lost) != 0 {
@@ -74,7 +75,7 @@ func TestLeases(t *testing.T) {
 		t.Fatal(err)
 	}
 	take(two, "x", true)
-	if err := rdb.Set(ctx, two.key("x"), "one/2", 0).Err(); err != nil {
+	if err := rdb.Set(ctx, two.of("x").Key, "one/2", 0).Err(); err != nil {
 		t.Fatal(err)
 	}
 	if lost, err := two.renew(ctx); err != nil || len(lost) != 1 || lost[0] != "x" {

@@ -18,7 +18,6 @@ package engine
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -33,6 +32,7 @@ import (
 
 	"slipstream/capture/follow"
 	"slipstream/capture/lane"
+	"slipstream/capture/lease"
 	"slipstream/capture/recorder"
 	"slipstream/capture/sweep"
 	"slipstream/proto/keyspace"
@@ -121,7 +121,7 @@ func New(o Options) (*Engine, error) {
 		return nil, fmt.Errorf("registering metrics: %w", err)
 	}
 	return &Engine{
-		o: o, stale: stale, store: redis.NewClient(o.Redis), token: o.Instance + "/" + rand.Text(), metrics: metrics,
+		o: o, stale: stale, store: redis.NewClient(o.Redis), token: lease.NewToken(o.Instance), metrics: metrics,
 		recorder: recorder.NewMetrics(o.Registerer), sweeps: sweep.NewMetrics(o.Registerer),
 		tracer: o.Tracer.Tracer("slipstream/capture"), log: o.Logger, pipelines: map[string]*pipeline{},
 	}, nil

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/redis/go-redis/v9"
@@ -36,26 +37,47 @@ func (p *pipeline) planned(ctx context.Context) ([]wanted, error) {
 			recorded = append(recorded, job)
 		}
 	}
-	pipe := p.site.rdb.Pipeline()
-	sets := make([]*redis.StringSliceCmd, len(recorded))
-	for i, job := range recorded {
-		key := layoutsKey(p.name, job.GetName())
-		pipe.SAdd(ctx, key, layout)
-		sets[i] = pipe.SMembers(ctx, key)
-	}
-	if len(recorded) > 0 {
-		if _, err := pipe.Exec(ctx); err != nil {
-			return nil, fmt.Errorf("reading the layouts of %d jobs: %w", len(recorded), err)
-		}
+	layouts, err := p.layouts(ctx, recorded, layout)
+	if err != nil {
+		return nil, err
 	}
 	for i, job := range recorded {
-		lanes, err := p.lanesNow(ctx, job, layout, sets[i].Val())
+		lanes, err := p.lanesNow(ctx, job, layout, layouts[i])
 		if err != nil {
 			return nil, err
 		}
 		plan = append(plan, lanes...)
 	}
 	return plan, nil
+}
+
+// layouts reads the layouts in which each job may have changes, and notes the present one where it is not among them. It
+// reads first: a server that is out of memory refuses a SADD that would add nothing.
+func (p *pipeline) layouts(ctx context.Context, jobs []*pipelinev1.Job, now int) ([][]string, error) {
+	out := make([][]string, len(jobs))
+	if len(jobs) == 0 {
+		return out, nil
+	}
+	pipe := p.site.rdb.Pipeline()
+	sets := make([]*redis.StringSliceCmd, len(jobs))
+	for i, job := range jobs {
+		sets[i] = pipe.SMembers(ctx, layoutsKey(p.name, job.GetName()))
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, fmt.Errorf("reading the layouts of %d jobs: %w", len(jobs), err)
+	}
+	text := strconv.Itoa(now)
+	for i, job := range jobs {
+		out[i] = sets[i].Val()
+		if slices.Contains(out[i], text) {
+			continue
+		}
+		if err := p.site.rdb.SAdd(ctx, layoutsKey(p.name, job.GetName()), text).Err(); err != nil {
+			return nil, fmt.Errorf("noting the layout of job %q: %w", job.GetName(), err)
+		}
+		out[i] = append(out[i], text)
+	}
+	return out, nil
 }
 
 // lanesNow are the lanes of a recorded job, given the layouts in which it may have changes.

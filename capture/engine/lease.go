@@ -2,13 +2,12 @@ package engine
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
+	"slipstream/capture/lease"
 	"slipstream/proto/keyspace"
 )
 
@@ -26,16 +25,9 @@ func newLeases(rdb redis.UniversalClient, pipeline, token string, ttl time.Durat
 	return &leases{rdb: rdb, pipeline: pipeline, token: token, ttl: ttl, now: now, until: map[string]time.Time{}}
 }
 
-var (
-	renewLease = redis.NewScript(`
-if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
-return 0`)
-	dropLease = redis.NewScript(`
-if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
-return 0`)
-)
-
-func (l *leases) key(what string) string { return keyspace.Lease(l.pipeline, what) }
+func (l *leases) of(what string) lease.Lease {
+	return lease.Lease{Key: keyspace.Lease(l.pipeline, what), Token: l.token, TTL: l.ttl}
+}
 
 // acquire takes a lease that is free and says whether it is held now.
 func (l *leases) acquire(ctx context.Context, what string) (bool, error) {
@@ -43,12 +35,12 @@ func (l *leases) acquire(ctx context.Context, what string) (bool, error) {
 		return true, nil
 	}
 	asked := l.now()
-	err := l.rdb.SetArgs(ctx, l.key(what), l.token, redis.SetArgs{Mode: "NX", TTL: l.ttl}).Err()
-	if errors.Is(err, redis.Nil) {
-		return false, nil
-	}
+	had, err := l.of(what).Take(ctx, l.rdb)
 	if err != nil {
-		return false, fmt.Errorf("taking the lease %q: %w", what, err)
+		return false, err
+	}
+	if had != "" && had != l.token {
+		return false, nil
 	}
 	l.until[what] = asked.Add(l.ttl)
 	return true, nil
@@ -66,7 +58,7 @@ func (l *leases) renew(ctx context.Context) (lost []string, err error) {
 	if len(names) > 0 {
 		pipe := l.rdb.Pipeline()
 		for i, what := range names {
-			answers[i] = renewLease.Eval(ctx, pipe, []string{l.key(what)}, l.token, l.ttl.Milliseconds())
+			answers[i] = l.of(what).ProlongIn(ctx, pipe)
 		}
 		_, err = pipe.Exec(ctx)
 	}
@@ -96,27 +88,5 @@ func (l *leases) release(ctx context.Context, what string) error {
 		return nil
 	}
 	delete(l.until, what)
-	if err := dropLease.Run(ctx, l.rdb, []string{l.key(what)}, l.token).Err(); err != nil {
-		return fmt.Errorf("giving back the lease %q: %w", what, err)
-	}
-	return nil
-}
-
-// owners are the instances that hold leases, empty where nobody does.
-func owners(ctx context.Context, rdb redis.UniversalClient, keys []string) ([]string, error) {
-	out := make([]string, len(keys))
-	if len(keys) == 0 {
-		return out, nil
-	}
-	values, err := rdb.MGet(ctx, keys...).Result()
-	if err != nil {
-		return nil, fmt.Errorf("reading leases: %w", err)
-	}
-	for i, v := range values {
-		token, _ := v.(string)
-		if at := strings.LastIndexByte(token, '/'); at >= 0 {
-			out[i] = token[:at]
-		}
-	}
-	return out, nil
+	return l.of(what).Drop(ctx, l.rdb)
 }

@@ -204,23 +204,24 @@ func (p *pipeline) settle(ctx context.Context) error {
 	return nil
 }
 
+// beat adds an instance to those alive. It drops the others first, which needs no memory: after a first write a server that is
+// out of memory refuses no other in the same script, and lanes must be shared there too, since they are what drains it.
+var beat = redis.NewScript(`
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', '(' .. ARGV[3])
+redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2])
+return redis.call('ZRANGE', KEYS[1], 0, -1)`)
+
 // heartbeat says that this instance is alive and learns who else is.
 func (p *pipeline) heartbeat(ctx context.Context) error {
 	now := time.Now()
 	key := keyspace.Instances(p.name)
 	old := strconv.FormatInt(now.Add(-p.e.o.Lease).UnixMilli(), 10)
-	var alive *redis.StringSliceCmd
-	_, err := p.site.rdb.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
-		pipe.ZAdd(ctx, key, redis.Z{Score: float64(now.UnixMilli()), Member: p.e.o.Instance})
-		pipe.ZRemRangeByScore(ctx, key, "-inf", "("+old)
-		alive = pipe.ZRange(ctx, key, 0, -1)
-		return nil
-	})
+	alive, err := beat.Run(ctx, p.site.rdb, []string{key}, now.UnixMilli(), p.e.o.Instance, old).StringSlice()
 	if err != nil {
 		return fmt.Errorf("beating: %w", err)
 	}
 	p.mu.Lock()
-	p.instances = slices.Sorted(slices.Values(alive.Val()))
+	p.instances = slices.Sorted(slices.Values(alive))
 	p.mu.Unlock()
 	return nil
 }

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -134,23 +135,22 @@ func newSite(ctx context.Context, e *Engine, p *pipelinev1.Pipeline) (*site, err
 
 // identify makes sure that the installation has its id, and gives a Redis that lost it the same one again.
 func (s *site) identify(ctx context.Context) error {
-	id := s.id
-	if id == "" {
-		id = rand.Text()
-	}
 	key := keyspace.Source()
-	if err := s.rdb.SetNX(ctx, key, id, 0).Err(); err != nil {
-		return fmt.Errorf("setting the id of the source: %w", err)
+	for {
+		id, err := s.rdb.Get(ctx, key).Result() // first: a server that is out of memory refuses a SETNX that would set nothing
+		if err == nil {
+			if s.id == "" {
+				s.id = id
+			}
+			return nil
+		}
+		if !errors.Is(err, redis.Nil) {
+			return fmt.Errorf("reading the id of the source: %w", err)
+		}
+		if err := s.rdb.SetNX(ctx, key, cmp.Or(s.id, rand.Text()), 0).Err(); err != nil {
+			return fmt.Errorf("setting the id of the source: %w", err)
+		}
 	}
-	if s.id != "" {
-		return nil
-	}
-	id, err := s.rdb.Get(ctx, key).Result()
-	if err != nil {
-		return fmt.Errorf("reading the id of the source: %w", err)
-	}
-	s.id = id
-	return nil
 }
 
 // configure tells recorder and upkeep of a generation.

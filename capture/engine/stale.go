@@ -23,25 +23,26 @@ type stale struct {
 	text string
 }
 
+// staleScript reads the stale jobs where the pipeline is stored, both as of one moment. It is a script, since a server that is
+// out of memory refuses every command of a transaction. KEYS: the pipeline, its stale jobs.
+var staleScript = redis.NewScript(`return redis.call('EXISTS', KEYS[1]) == 1 and redis.call('HGETALL', KEYS[2])`)
+
 // staleJobs reads the jobs that need a resync from the store, by name. A store that lost the pipeline knows of none: then it
 // is what was known last, until both are put back.
 func (p *pipeline) staleJobs(ctx context.Context) ([]stale, error) {
-	var there *redis.IntCmd
-	var fields *redis.MapStringStringCmd
-	_, err := p.e.store.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
-		there, fields = pipe.Exists(ctx, keyspace.Pipeline(p.name)), pipe.HGetAll(ctx, keyspace.Stale(p.name))
-		return nil
-	})
-	if err != nil {
+	keys := []string{keyspace.Pipeline(p.name), keyspace.Stale(p.name)}
+	fields, err := staleScript.Run(ctx, p.e.store, keys).StringSlice()
+	if err != nil && !errors.Is(err, redis.Nil) {
 		return nil, fmt.Errorf("reading the stale jobs of pipeline %q: %w", p.name, err)
 	}
-	if there.Val() == 0 {
+	if err != nil {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		return slices.Clone(p.stale), nil
 	}
 	var all []stale
-	for job, text := range fields.Val() {
+	for i := 1; i < len(fields); i += 2 {
+		job, text := fields[i-1], fields[i]
 		one := stale{StaleJob: &pipelinev1.StaleJob{}, text: text}
 		if err := proto.Unmarshal([]byte(text), one.StaleJob); err != nil {
 			return nil, fmt.Errorf("reading stale job %q of pipeline %q: %w", job, p.name, err)

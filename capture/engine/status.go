@@ -13,6 +13,7 @@ import (
 
 	"slipstream/capture/deadletter"
 	"slipstream/capture/lane"
+	"slipstream/capture/lease"
 	"slipstream/capture/recorder"
 	"slipstream/capture/stream"
 	"slipstream/proto/keyspace"
@@ -82,7 +83,7 @@ func (p *pipeline) fillLanes(ctx context.Context, s *shot, out *capturev1.Pipeli
 		keys[i] = keyspace.Lease(p.name, w.lease())
 		streams[i] = w.stream
 	}
-	holders, err := owners(ctx, s.site.rdb, keys)
+	holders, err := lease.Instances(ctx, s.site.rdb, keys)
 	if err != nil {
 		return err
 	}

@@ -152,10 +152,10 @@ func TestDatabase(t *testing.T) {
 	r.expect("zero", "u move_to d:in-three")
 }
 
-// TestEviction: an evicted key is told from a deleted one (G7).
+// TestEviction: an evicted key is told from a deleted one (G7). The lease is not among the keys that a policy takes first.
 func TestEviction(t *testing.T) {
 	r := newRig(t, devserver.RedisOptions{Args: []string{"--maxmemory", "8mb", "--maxmemory-policy", "volatile-ttl"}}, job("v", "v:*"))
-	r.started()
+	n := r.started()
 	value := string(make([]byte, 50_000))
 	for i := range 400 {
 		key := fmt.Sprintf("v:%d", i)
@@ -174,6 +174,9 @@ func TestEviction(t *testing.T) {
 		}
 		return evicted > 0
 	})
+	if got := r.causes(); len(got) != 0 || !n.Status().GetConnected() {
+		t.Errorf("gaps %q, status %v", got, n.Status())
+	}
 }
 
 // TestCreated: where the operator has class n on, a key that comes into being has op c.

@@ -4,36 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
-	"strings"
-	"time"
 
-	"github.com/redis/go-redis/v9"
-
+	"slipstream/capture/lease"
 	"slipstream/capture/resp"
 )
 
 // errTaken says that another instance records.
 var errTaken = errors.New("another instance records")
 
-// leaseGone gives the lease back, if it is still ours. KEYS: the lease. ARGV: our token.
-var leaseGone = redis.NewScript(`
-if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
-return 0`)
-
 // fence is a plain connection whose transactions take place only while the lease is ours: it always has the lease
 // watched, and has seen our token in it since.
 type fence struct {
-	conn  *resp.Conn
-	key   string
-	token string
-	ttl   time.Duration
-}
-
-// owner is the instance in a token.
-func owner(token string) string {
-	name, _, _ := strings.Cut(token, "/")
-	return name
+	lease.Lease
+	conn *resp.Conn
 }
 
 // takenError is errTaken with the name of the owner.
@@ -44,29 +27,11 @@ func (e *takenError) Is(target error) bool { return target == errTaken }
 
 // acquire takes the lease, or finds that it is ours already, and begins to watch it. Fresh says that it was nobody's.
 func (f *fence) acquire(ctx context.Context) (fresh bool, err error) {
-	// What was watched before has been touched, by the loss or by the SET that follows.
-	if _, err := f.conn.Do(ctx, "UNWATCH"); err != nil {
-		return false, fmt.Errorf("watching the lease no more: %w", err)
-	}
-	v, err := f.conn.Do(ctx, "SET", f.key, f.token, "NX", "PX", strconv.FormatInt(f.ttl.Milliseconds(), 10))
+	v, err := f.conn.Do(ctx, f.TakeCommand()...)
 	if err != nil {
 		return false, fmt.Errorf("taking the lease: %w", err)
 	}
-	fresh = !v.Null
-	if _, err := f.conn.Do(ctx, "WATCH", f.key); err != nil {
-		return false, fmt.Errorf("watching the lease: %w", err)
-	}
-	v, err = f.conn.Do(ctx, "GET", f.key)
-	if err != nil {
-		return false, fmt.Errorf("reading the lease: %w", err)
-	}
-	if v.Null {
-		return false, errLapsed
-	}
-	if v.Text() != f.token {
-		return false, &takenError{by: owner(v.Text())}
-	}
-	return fresh, nil
+	return v.Text() != f.Token, f.watch(ctx)
 }
 
 var (
@@ -76,6 +41,40 @@ var (
 	errAborted = errors.New("the lease of the recorder was touched")
 )
 
+// prolong holds the lease with nothing to record. It is no transaction: a server that is out of memory refuses those.
+func (f *fence) prolong(ctx context.Context) error {
+	v, err := f.conn.Do(ctx, f.ProlongCommand()...)
+	if err != nil {
+		return err
+	}
+	if v.Int == 1 {
+		return f.watch(ctx) // the key was touched, by ourselves
+	}
+	return errors.Join(errAborted, f.watch(ctx))
+}
+
+// watch watches the lease, and sees that it is ours still.
+func (f *fence) watch(ctx context.Context) error {
+	// What was watched before has been touched.
+	if _, err := f.conn.Do(ctx, "UNWATCH"); err != nil {
+		return fmt.Errorf("watching the lease no more: %w", err)
+	}
+	if _, err := f.conn.Do(ctx, "WATCH", f.Key); err != nil {
+		return fmt.Errorf("watching the lease: %w", err)
+	}
+	v, err := f.conn.Do(ctx, "GET", f.Key)
+	if err != nil {
+		return fmt.Errorf("reading the lease: %w", err)
+	}
+	if v.Null {
+		return errLapsed
+	}
+	if by := lease.Holder(v.Text()); by != f.Token {
+		return &takenError{by: lease.Instance(by)}
+	}
+	return nil
+}
+
 // transact sends commands, encoded, as one transaction that also prolongs the lease, and hands each answer to answer. A
 // refusal before EXEC is returned as a resp.Error: nothing was written then. An error of the connection leaves open
 // whether the transaction took place.
@@ -84,10 +83,10 @@ func (f *fence) transact(ctx context.Context, commands int, encoded []byte, answ
 	out, in := f.conn.Out, f.conn.In
 	out.Command("MULTI")
 	out.Raw(encoded)
-	out.Command("PEXPIRE", f.key, strconv.FormatInt(f.ttl.Milliseconds(), 10))
+	out.Command(f.ProlongCommand()...)
 	out.Command("EXEC")
-	out.Command("WATCH", f.key)
-	out.Command("GET", f.key)
+	out.Command("WATCH", f.Key)
+	out.Command("GET", f.Key)
 	if err := out.Flush(); err != nil {
 		return err
 	}
@@ -126,16 +125,16 @@ func (f *fence) transact(ctx context.Context, commands int, encoded []byte, answ
 	if err := in.OK(); err != nil {
 		return err
 	}
-	token, err := in.Bulk()
+	value, err := in.Bulk()
 	if err != nil {
 		return err
 	}
 	if refusal == nil || errors.Is(refusal, errAborted) {
 		switch {
-		case token == nil:
+		case value == nil:
 			return errors.Join(refusal, errLapsed)
-		case string(token) != f.token:
-			return errors.Join(refusal, &takenError{by: owner(string(token))})
+		case lease.Holder(string(value)) != f.Token:
+			return errors.Join(refusal, &takenError{by: lease.Instance(string(value))})
 		}
 	}
 	return refusal

@@ -2,7 +2,6 @@ package recorder
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -13,6 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"slipstream/capture/gap"
+	"slipstream/capture/lease"
 	"slipstream/capture/source"
 	"slipstream/capture/stream"
 	"slipstream/proto/flow"
@@ -135,7 +135,7 @@ func (n *Notifications) Run(ctx context.Context) error {
 	n.rdb, n.src = n.Streams.Client(), n.Source.Client()
 	n.store = stream.NewStore(n.rdb)
 	defer func() { _, _ = n.rdb.Close(), n.src.Close() }() // nothing is under way any more
-	token := n.Instance + "/" + rand.Text()
+	token := lease.NewToken(n.Instance)
 	pause := flow.Backoff{Base: 100 * time.Millisecond, Max: 3 * time.Second}
 	defer n.Metrics.method(false)
 	n.Metrics.method(true)
@@ -236,7 +236,9 @@ func (n *Notifications) pauses() flow.Backoff {
 	return flow.Backoff{Base: 20 * time.Millisecond, Max: n.Lease / 4}
 }
 
-func (n *Notifications) leaseKey() string { return keyspace.Lease(n.pipeline, "recorder") }
+func (n *Notifications) leaseOf(token string) lease.Lease {
+	return lease.Lease{Key: keyspace.Lease(n.pipeline, "recorder"), Token: token, TTL: n.Lease}
+}
 
 func sleep(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)

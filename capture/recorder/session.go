@@ -33,7 +33,7 @@ func (n *Notifications) session(ctx context.Context, token string) (err error) {
 	}
 	w := &writer{
 		n: n, known: n.known, alive: n.alive,
-		fence: fence{conn: conn, key: n.leaseKey(), token: token, ttl: n.Lease},
+		fence: fence{conn: conn, Lease: n.leaseOf(token)},
 	}
 	w.reader = reader{n: n, conns: map[int]*resp.Conn{}}
 	defer func() {
@@ -131,7 +131,7 @@ func (n *Notifications) release(ctx context.Context, token string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
 	// When it fails the lease runs out by itself.
-	_ = leaseGone.Run(ctx, n.rdb, []string{n.leaseKey()}, token).Err()
+	_ = n.leaseOf(token).Drop(ctx, n.rdb)
 }
 
 // run writes batches until the queue has ended.
@@ -158,8 +158,11 @@ func (w *writer) run(ctx context.Context, q *queue) error {
 			return context.Cause(ctx)
 		}
 		if time.Since(w.renewed) >= w.n.Lease/4 {
+			if w.renew(ctx) == nil {
+				continue
+			}
 			w.tx.reset(0)
-			if _, err := w.send(ctx); err != nil {
+			if _, err := w.send(ctx); err != nil { // finds out what is wrong
 				return err
 			}
 		}

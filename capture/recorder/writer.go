@@ -233,14 +233,14 @@ func (w *writer) remember() {
 
 // renew prolongs the lease with nothing to record.
 func (w *writer) renew(ctx context.Context) error {
-	err := w.fence.transact(ctx, 0, nil, nil)
+	err := w.fence.prolong(ctx)
 	if err == nil {
 		w.renewed = time.Now()
 	}
 	return err
 }
 
-// regain takes the lease that ran out, or that Redis lost, and looks whether the streams are still what they were.
+// regain takes the lease again, which Redis lost, and looks whether the streams are still what they were.
 func (w *writer) regain(ctx context.Context) error {
 	fresh, err := w.fence.acquire(ctx)
 	if err != nil {

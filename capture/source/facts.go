@@ -2,6 +2,7 @@ package source
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -20,7 +21,9 @@ type Facts struct {
 	JSON    bool // JSON commands are there
 	// MaxMemory in bytes, 0: no limit; Policy is maxmemory-policy.
 	MaxMemory uint64
-	Policy    string
+	// UsedMemory in bytes, as far as it counts.
+	UsedMemory uint64
+	Policy     string
 	// Flushes counts FLUSHDB, FLUSHALL and SWAPDB since the server started; -1 when it does not tell.
 	Flushes int64
 }
@@ -47,6 +50,20 @@ func Flushes(ctx context.Context, rdb redis.UniversalClient) (int64, error) {
 		return -1, fmt.Errorf("asking the server for its command statistics: %w", err)
 	}
 	return facts(text).Flushes, nil
+}
+
+// MemoryLow says whether less than a tenth of the memory that a server may use is left; false when it does not tell.
+func MemoryLow(ctx context.Context, rdb redis.UniversalClient) (bool, error) {
+	text, err := rdb.Info(ctx, "memory").Result()
+	var refusal redis.Error
+	if errors.As(err, &refusal) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("asking the server for its memory: %w", err)
+	}
+	f := facts(text)
+	return f.MaxMemory > 0 && f.UsedMemory > f.MaxMemory/10*9, nil
 }
 
 // facts reads the answer to INFO.
@@ -76,6 +93,8 @@ func facts(info string) Facts {
 			f.Cluster = value == "1"
 		case "maxmemory":
 			f.MaxMemory, _ = strconv.ParseUint(value, 10, 64) // a limit we cannot read is no limit
+		case "used_memory":
+			f.UsedMemory, _ = strconv.ParseUint(value, 10, 64)
 		case "maxmemory_policy":
 			f.Policy = value
 		default:

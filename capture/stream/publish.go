@@ -77,6 +77,12 @@ func (c *Cursor) Publish(ctx context.Context, to Position, main, side int) error
 	return nil
 }
 
+// noteScript sets a field of a header also on a server that is out of memory: PERSIST is a write that needs none, and after it
+// the script may write on. KEYS: the header. ARGV: field, value.
+var noteScript = redis.NewScript(`
+redis.call('PERSIST', KEYS[1])
+return redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])`)
+
 // set moves the group of one of the streams, creating it where it is missing.
 func (c *Cursor) set(ctx context.Context, side bool) error {
 	key, id, read := c.stream.Main, c.at.Main, c.read[0]
@@ -89,7 +95,7 @@ func (c *Cursor) set(ctx context.Context, side bool) error {
 	}
 	switch {
 	case err == nil && c.stream.Foreign && !side && read > 0 && !c.plain:
-		if err := c.rdb.HSet(ctx, c.stream.Header, fieldRead, read).Err(); err != nil {
+		if err := noteScript.Run(ctx, c.rdb, []string{c.stream.Header}, fieldRead, read).Err(); err != nil {
 			return fmt.Errorf("noting what was read of stream %q: %w", key, err)
 		}
 		return nil

@@ -78,9 +78,9 @@ func NewTrimmer(store *Store, delay time.Duration) *Trimmer {
 // marksKept is how finely the time of delay is divided.
 const marksKept = 30
 
-// Step trims a stream that the lanes of the given connections read, as far as all of them have settled it. While one of
-// the connections has no group nothing is trimmed (design D4).
-func (t *Trimmer) Step(ctx context.Context, now time.Time, s Stream, connections []string) (int64, error) {
+// Step trims a stream that the lanes of the given connections read, as far as all of them have settled it; with hurry without
+// the delay. While one of the connections has no group nothing is trimmed (design D4).
+func (t *Trimmer) Step(ctx context.Context, now time.Time, s Stream, connections []string, hurry bool) (int64, error) {
 	h, err := t.store.Header(ctx, s)
 	if err != nil {
 		return 0, err
@@ -92,6 +92,9 @@ func (t *Trimmer) Step(ctx context.Context, now time.Time, s Stream, connections
 	}
 	// Entries of sweeps are of no use once they are settled: a lane that goes back gets a sweep of its own.
 	to := Position{Main: t.due(now, s.Main, h.Incarnation, settled.Main), Side: settled.Side}
+	if hurry {
+		to.Main = settled.Main
+	}
 	if !h.TrimmedTo.Less(to.Main) {
 		to.Main = ID{}
 	}

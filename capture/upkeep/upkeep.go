@@ -10,7 +10,6 @@ package upkeep
 
 import (
 	"context"
-	"crypto/rand"
 	"log/slog"
 	"sync"
 	"time"
@@ -19,6 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"slipstream/capture/gap"
+	"slipstream/capture/lease"
 	"slipstream/capture/source"
 	"slipstream/capture/stream"
 	"slipstream/capture/sweep"
@@ -98,20 +98,20 @@ func (u *Upkeep) State() (owner, waiting string) {
 // Run works whenever it has the lease, until ctx ends; then it returns nil. It is called once.
 func (u *Upkeep) Run(ctx context.Context) error {
 	defer func() { _ = u.rdb.Close() }() // nothing is under way any more
-	token := u.Instance + "/" + rand.Text()
+	held := u.lease(lease.NewToken(u.Instance))
 	for ctx.Err() == nil {
-		owner, err := u.acquire(ctx, token)
+		had, err := held.Take(ctx, u.rdb)
 		switch {
 		case err != nil:
 			u.note(ctx, "", err)
-		case owner == token:
+		case had == "" || had == held.Token:
 			u.note(ctx, u.Instance, nil)
-			if err := u.work(ctx, token); err != nil && ctx.Err() == nil {
+			if err := u.work(ctx, held); err != nil && ctx.Err() == nil {
 				u.note(ctx, "", err)
 			}
 			continue
 		default:
-			u.note(ctx, instance(owner), nil)
+			u.note(ctx, lease.Instance(had), nil)
 		}
 		_ = sleep(ctx, trimEvery) // the loop looks at ctx
 	}
@@ -134,9 +134,9 @@ func (u *Upkeep) note(ctx context.Context, owner string, err error) {
 }
 
 // work does the upkeep while the lease is ours.
-func (u *Upkeep) work(ctx context.Context, token string) error {
+func (u *Upkeep) work(ctx context.Context, held lease.Lease) error {
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return u.hold(ctx, token) })
+	group.Go(func() error { return u.hold(ctx, held) })
 	group.Go(func() error { return u.every(ctx, poll, u.repair) })
 	group.Go(func() error {
 		return u.every(ctx, poll, func(ctx context.Context) error {
@@ -250,11 +250,16 @@ func (u *Upkeep) trim(ctx context.Context, trims map[time.Duration]*stream.Trimm
 		t = stream.NewTrimmer(u.store, delay)
 		trims[delay] = t
 	}
+	// A server that runs out of memory keeps nothing for targets that come back a little older: they get a sweep.
+	low, err := source.MemoryLow(ctx, u.rdb)
+	if err != nil {
+		return err
+	}
 	var inUse []stream.Stream
 	for _, target := range u.runs.Targets() {
 		for _, s := range target.Streams {
 			inUse = append(inUse, s)
-			if _, err := t.Step(ctx, time.Now(), s, target.Connections); err != nil {
+			if _, err := t.Step(ctx, time.Now(), s, target.Connections, low); err != nil {
 				return err
 			}
 		}

@@ -48,20 +48,21 @@ type Store struct {
 // New makes a Store. The client stays the caller's to close.
 func New(client redis.UniversalClient) *Store { return &Store{redis: client} }
 
+// currentScript reads a pipeline and its stale jobs as of one moment. It is a script, since a server that is out of memory
+// refuses every command of a transaction, and that is when the operator asks. KEYS: the pipeline, its stale jobs. ARGV: the
+// fields of the spec and of whether it runs.
+var currentScript = redis.NewScript(`
+local p = redis.call('HMGET', KEYS[1], ARGV[1], ARGV[2])
+return {p[1], p[2], redis.call('HGETALL', KEYS[2])}`)
+
 // Current returns the current generation, or ErrNotDeployed.
 func (s *Store) Current(ctx context.Context, name string) (State, error) {
-	var stored *redis.SliceCmd
-	var stale *redis.MapStringStringCmd
-	_, err := s.redis.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
-		stored = pipe.HMGet(ctx, keyspace.Pipeline(name), keyspace.FieldSpec, keyspace.FieldRunning)
-		stale = pipe.HGetAll(ctx, keyspace.Stale(name))
-		return nil
-	})
+	stored, err := currentScript.Run(ctx, s.redis, []string{keyspace.Pipeline(name), keyspace.Stale(name)},
+		keyspace.FieldSpec, keyspace.FieldRunning).Slice()
 	if err != nil {
 		return State{}, fmt.Errorf("reading pipeline %q: %w", name, err)
 	}
-	values := stored.Val()
-	spec, deployed := values[0].(string)
+	spec, deployed := stored[0].(string)
 	if !deployed {
 		return State{}, fmt.Errorf("reading pipeline %q: %w", name, ErrNotDeployed)
 	}
@@ -69,9 +70,14 @@ func (s *Store) Current(ctx context.Context, name string) (State, error) {
 	if err != nil {
 		return State{}, err
 	}
-	running, _ := values[1].(string)
+	running, _ := stored[1].(string)
 	state := State{Pipeline: p, Running: running == "1"}
-	state.Stale, err = staleOf(p, stale.Val())
+	fields, _ := stored[2].([]any)
+	stale := map[string]string{}
+	for i := 1; i < len(fields); i += 2 {
+		stale[fmt.Sprint(fields[i-1])] = fmt.Sprint(fields[i])
+	}
+	state.Stale, err = staleOf(p, stale)
 	return state, err
 }
 
@@ -185,14 +191,18 @@ func (s *Store) Pipelines(ctx context.Context) ([]string, error) {
 
 // Source returns the id of the source installation. The first to ask decides it, for ever (design D4).
 func (s *Store) Source(ctx context.Context) (string, error) {
-	if err := s.redis.SetNX(ctx, keyspace.Source(), rand.Text(), 0).Err(); err != nil {
-		return "", fmt.Errorf("setting the id of the source: %w", err)
+	for {
+		id, err := s.redis.Get(ctx, keyspace.Source()).Result() // first: SETNX needs memory, also where it sets nothing
+		if err == nil {
+			return id, nil
+		}
+		if !errors.Is(err, redis.Nil) {
+			return "", fmt.Errorf("reading the id of the source: %w", err)
+		}
+		if err := s.redis.SetNX(ctx, keyspace.Source(), rand.Text(), 0).Err(); err != nil {
+			return "", fmt.Errorf("setting the id of the source: %w", err)
+		}
 	}
-	id, err := s.redis.Get(ctx, keyspace.Source()).Result()
-	if err != nil {
-		return "", fmt.Errorf("reading the id of the source: %w", err)
-	}
-	return id, nil
 }
 
 func decode(name string, text []byte) (*pipelinev1.Pipeline, error) {

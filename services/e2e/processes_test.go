@@ -3,7 +3,6 @@ package e2e_test
 import (
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +15,7 @@ import (
 	"google.golang.org/grpc"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 
+	"slipstream/deploy/dev/devserver"
 	gatewayv1 "slipstream/proto/slipstream/gateway/v1"
 	"slipstream/services/internal/host"
 )
@@ -145,12 +145,11 @@ func prepareProcesses(t *testing.T, redisAddr string, env ...string) *processes 
 
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	lis, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	address, err := devserver.FreeAddress()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = lis.Close() }()
-	return lis.Addr().String()
+	return address
 }
 
 func (p *processes) start(name string) {

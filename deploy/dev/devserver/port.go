@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"strconv"
+	"sync"
 )
 
 // Ports are taken below the range from which systems choose the source ports of outgoing connections. Otherwise a client
@@ -15,10 +16,27 @@ const (
 	portCount = 12000
 )
 
-// freePort returns a port of the loopback interface on which nobody listens.
+// given are the ports that this process has handed out: one whose server is not up yet, or is being restarted, looks free.
+var given sync.Map
+
+// FreeAddress returns an address of the loopback interface on which nobody listens, for a process that is started by other
+// means and restarted at the same address. No two calls in one process return the same.
+func FreeAddress() (string, error) {
+	port, err := freePort()
+	if err != nil {
+		return "", err
+	}
+	return address(port), nil
+}
+
+// freePort returns a port of the loopback interface on which nobody listens, and that no call before returned.
 func freePort() (int, error) {
 	for range 200 {
-		if port := firstPort + rand.IntN(portCount); portIsFree(port) {
+		port := firstPort + rand.IntN(portCount)
+		if _, taken := given.LoadOrStore(port, true); taken {
+			continue
+		}
+		if portIsFree(port) {
 			return port, nil
 		}
 	}

@@ -28,7 +28,7 @@ func (e *Engine) Resync(ctx context.Context, r *capturev1.ResyncRequest) ([]*cap
 	}
 	var out []*capturev1.RequestedSweep
 	for _, job := range jobs {
-		one, err := s.sweep(ctx, job, sweep.Resync, after(stale, job.GetName()))
+		one, err := s.sweep(ctx, sweep.Request{Cause: sweep.Resync, After: after(stale, job.GetName())}, job)
 		if err != nil {
 			return nil, err
 		}
@@ -56,7 +56,7 @@ func (e *Engine) Reset(ctx context.Context, r *capturev1.ResetRequest) ([]*captu
 		}
 		one := &capturev1.RequestedSweep{Job: job.GetName(), Reason: unloaded(job)}
 		if one.Reason == "" {
-			if one, err = s.sweep(ctx, job, sweep.InitialLoad, 0); err != nil {
+			if one, err = s.sweep(ctx, sweep.Request{Cause: sweep.InitialLoad}, job); err != nil {
 				return nil, err
 			}
 		}
@@ -88,8 +88,8 @@ func history(s pipelinev1.LoadStrategy) bool {
 	return s == pipelinev1.LoadStrategy_LOAD_STRATEGY_APPEND || s == pipelinev1.LoadStrategy_LOAD_STRATEGY_TYPE2
 }
 
-// sweep asks for a sweep of a job that comes after a generation, or says why it has none.
-func (s *shot) sweep(ctx context.Context, job *pipelinev1.Job, cause sweep.Cause, after uint64) (*capturev1.RequestedSweep, error) {
+// sweep asks for a sweep of a job, or says why it has none. One that is queued already is told instead, where it serves.
+func (s *shot) sweep(ctx context.Context, q sweep.Request, job *pipelinev1.Job) (*capturev1.RequestedSweep, error) {
 	out := &capturev1.RequestedSweep{Job: job.GetName()}
 	switch {
 	case !job.GetEnabled():
@@ -98,7 +98,8 @@ func (s *shot) sweep(ctx context.Context, job *pipelinev1.Job, cause sweep.Cause
 		out.Reason = "the job reads a stream that the application writes, and names no key_pattern: there are no keys to read"
 	default:
 		var err error
-		if out.Id, err = s.site.sweeps.RequestAfter(ctx, job.GetName(), cause, after); err != nil {
+		q.Job, q.Known = job.GetName(), s.generation
+		if out.Id, err = s.site.sweeps.Request(ctx, q); err != nil {
 			return nil, err
 		}
 	}

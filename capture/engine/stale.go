@@ -111,12 +111,14 @@ func (p *pipeline) freshenJob(ctx context.Context, s stale, sweeps []*capturev1.
 			p.log.InfoContext(ctx, "job is stale no longer", "job", s.GetJob(), "sweep", sw.GetId(), "generation", s.GetGeneration())
 			return true, p.replaceStale(ctx, s, nil)
 		}
-		asked = asked || sw.GetId() == s.GetSweep()
+		asked = asked || sw.GetId() == s.GetSweep() && sw.GetAfter() >= s.GetGeneration()
 	}
 	if !s.GetResync() || asked || !p.spec.GetJobs()[i].GetEnabled() {
 		return false, nil
 	}
-	id, err := p.site.sweeps.RequestAfter(ctx, s.GetJob(), sweep.Resync, s.GetGeneration())
+	id, err := p.site.sweeps.Request(ctx, sweep.Request{
+		Job: s.GetJob(), Cause: sweep.Resync, After: s.GetGeneration(), Known: p.generation,
+	})
 	if err != nil {
 		return false, err
 	}

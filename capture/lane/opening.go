@@ -69,7 +69,7 @@ func (l *Lane) begin(ctx context.Context, o *opening) (*stream.Cursor, error) {
 		return nil, err
 	}
 	if o.load {
-		id, err := l.c.Sweeps.Request(ctx, l.c.Job.GetName(), sweep.InitialLoad)
+		id, err := l.c.Sweeps.Request(ctx, sweep.Request{Job: l.c.Job.GetName(), Cause: sweep.InitialLoad})
 		if err != nil {
 			return nil, err
 		}

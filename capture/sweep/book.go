@@ -2,12 +2,10 @@ package sweep
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -47,6 +45,10 @@ type record struct {
 	Falls      uint64 `json:"falls,omitempty"`
 	// Ends is, for each partition, the side stream's incarnation and last ID when the scan had ended.
 	Ends []end `json:"ends,omitempty"`
+
+	seen    string   // the text that is stored
+	fresh   bool     // that text is of a queued one
+	waiting []string // the fields by which an earlier version leads to it while it is queued
 }
 
 type end struct {
@@ -66,39 +68,6 @@ func (r record) proto() *capturev1.Sweep {
 		StartedMs: ms(r.Started), EndedMs: ms(r.Ended), SettledMs: ms(r.Settled),
 		After: r.After, Generation: r.Generation, Waits: r.Waits,
 	}
-}
-
-const waitingPrefix = "waiting/"
-
-// waitingField leads to the sweep that waits. Sweeps that wait for generations are shared by those who wait for the same.
-func waitingField(job string, cause Cause, after uint64) string {
-	prefix := waitingPrefix + string(cause) + "/"
-	if after > 0 {
-		prefix += strconv.FormatUint(after, 10) + "/"
-	}
-	return prefix + job
-}
-
-// requestScript returns the waiting sweep of the same job, cause and generation, or stores a new one. KEYS: the sweeps. ARGV: waiting
-// field, id, record.
-var requestScript = redis.NewScript(`
-local waiting = redis.call('HGET', KEYS[1], ARGV[1])
-if waiting and redis.call('HEXISTS', KEYS[1], waiting) == 1 then return waiting end
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[2], ARGV[2], ARGV[3])
-return ARGV[2]`)
-
-func (b *Book) request(ctx context.Context, job string, cause Cause, after uint64) (string, error) {
-	r := record{ID: rand.Text(), Job: job, Cause: cause, Requested: time.Now(), After: after}
-	text, err := json.Marshal(r)
-	if err != nil {
-		return "", fmt.Errorf("writing a sweep: %w", err)
-	}
-	keys := []string{keyspace.Sweeps(b.pipeline)}
-	id, err := requestScript.Run(ctx, b.rdb, keys, waitingField(job, cause, after), r.ID, text).Text()
-	if err != nil {
-		return "", fmt.Errorf("requesting a sweep of job %q: %w", job, err)
-	}
-	return id, nil
 }
 
 func (b *Book) find(ctx context.Context, id string) (*capturev1.Sweep, error) {
@@ -134,16 +103,26 @@ func (b *Book) records(ctx context.Context) ([]record, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the sweeps of pipeline %q: %w", b.pipeline, err)
 	}
+	return parsed(fields)
+}
+
+func parsed(fields map[string]string) ([]record, error) {
 	var records []record
+	waiting := map[string][]string{}
 	for field, text := range fields {
 		if strings.HasPrefix(field, waitingPrefix) {
+			waiting[text] = append(waiting[text], field)
 			continue
 		}
-		var r record
+		r := record{seen: text}
 		if err := json.Unmarshal([]byte(text), &r); err != nil {
 			return nil, fmt.Errorf("reading sweep %q: %w", field, err)
 		}
+		r.fresh = r.queued()
 		records = append(records, r)
+	}
+	for i := range records {
+		records[i].waiting = waiting[records[i].ID]
 	}
 	slices.SortFunc(records, func(a, b record) int {
 		if c := a.Requested.Compare(b.Requested); c != 0 {
@@ -154,23 +133,21 @@ func (b *Book) records(ctx context.Context) ([]record, error) {
 	return records, nil
 }
 
-// store writes how far a sweep has come; with begin it ends its waiting.
-func (b *Book) store(ctx context.Context, r record, begin bool) error {
+// store writes how far a sweep has come. One that was queued must still be as it was read.
+func (b *Book) store(ctx context.Context, r *record) error {
 	text, err := json.Marshal(r)
 	if err != nil {
 		return fmt.Errorf("writing sweep %q: %w", r.ID, err)
 	}
-	key := keyspace.Sweeps(b.pipeline)
-	_, err = b.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error {
-		if begin {
-			p.HDel(ctx, key, waitingField(r.Job, r.Cause, r.After))
-		}
-		p.HSet(ctx, key, r.ID, text)
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("storing sweep %q: %w", r.ID, err)
+	if r.fresh {
+		err = b.exchange(ctx, r, string(text))
+	} else {
+		err = b.rdb.HSet(ctx, keyspace.Sweeps(b.pipeline), r.ID, text).Err()
 	}
+	if err != nil {
+		return fmt.Errorf("storing sweep %q of job %q: %w", r.ID, r.Job, err)
+	}
+	r.seen, r.fresh = string(text), r.queued()
 	return nil
 }
 

@@ -34,7 +34,7 @@ func (s *Sweeper) taken(ctx context.Context, r *record, t Target, headers []stre
 	}
 	if r.Waits != waits {
 		r.Waits, r.Generation = waits, 0
-		if err := s.Book.store(ctx, *r, false); err != nil {
+		if err := s.Book.store(ctx, r); err != nil {
 			return err
 		}
 	}

@@ -5,14 +5,16 @@
 //
 // The words:
 //
-//   - Book: the sweeps of a pipeline, kept in Redis. Anybody may request one.
+//   - Book: the sweeps of a pipeline, kept in Redis. Anybody may ask for one.
 //   - Sweeper: runs the requested sweeps, one after the other, on the one instance that has the upkeep.
 //   - settled: every lane of the job has settled what the sweep found.
+//   - queued: asked for and not begun; what it will read is still to come.
 //   - generation of a sweep: the lowest that a lane of the job had taken up when the scan began. What was found was written
 //     as that one says, or a later one.
 //
-// A request that waits is shared: who asks for a sweep of the same job, cause and generation before it starts gets the same id. The
-// cursor is kept in Redis, so a sweep goes on where it stood when the instance died.
+// A sweep that is queued is shared: who asks for one of the same job before it begins gets the same id, and where he wants it
+// after a later generation, it begins after that one. The cursor is kept in Redis, so a sweep goes on where it stood when the
+// instance died.
 package sweep
 
 import (
@@ -42,18 +44,6 @@ type Book struct {
 // NewBook returns the sweeps of a pipeline kept in rdb.
 func NewBook(rdb redis.UniversalClient, pipeline string) *Book {
 	return &Book{rdb: rdb, pipeline: pipeline}
-}
-
-// Request asks for a sweep of a job and returns its id. The caller's side position must lie at the end of the side
-// streams or before when it asks: the sweep's entries come after.
-func (b *Book) Request(ctx context.Context, job string, cause Cause) (string, error) {
-	return b.request(ctx, job, cause, 0)
-}
-
-// RequestAfter asks for a sweep of a job that begins when every lane of the job has taken up a generation or a later one:
-// nothing of it is written as an older one would.
-func (b *Book) RequestAfter(ctx context.Context, job string, cause Cause, generation uint64) (string, error) {
-	return b.request(ctx, job, cause, generation)
 }
 
 // Find returns a sweep; nil when there is none of that id (any more).

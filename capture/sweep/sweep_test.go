@@ -95,7 +95,7 @@ func (r *rig) create() stream.Header {
 
 func (r *rig) request() string {
 	r.t.Helper()
-	id, err := r.book.Request(r.t.Context(), "a", sweep.Repair)
+	id, err := r.book.Request(r.t.Context(), sweep.Request{Job: "a", Cause: sweep.Repair})
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -196,7 +196,7 @@ func TestForgotten(t *testing.T) {
 	if _, err := r.store.Cursor(t.Context(), r.s, "pg", h.Start()); err != nil {
 		t.Fatal(err)
 	}
-	gone, err := r.book.Request(t.Context(), "off", sweep.Repair)
+	gone, err := r.book.Request(t.Context(), sweep.Request{Job: "off", Cause: sweep.Repair})
 	if err != nil {
 		t.Fatal(err)
 	}

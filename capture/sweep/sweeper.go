@@ -102,20 +102,24 @@ func (s *Sweeper) Step(ctx context.Context) (ran bool, err error) {
 		if !ok || !r.Ended.IsZero() || !r.Settled.IsZero() {
 			continue
 		}
-		if first, ok := s.seen[r.ID]; r.Started.IsZero() && (!ok || now.Sub(first) < share) {
+		if first, ok := s.seen[r.ID]; r.queued() && (!ok || now.Sub(first) < share) {
 			if !ok {
 				s.seen[r.ID] = now
 			}
 			continue
 		}
-		delete(s.seen, r.ID)
 		err := s.run(ctx, r, target)
+		if !errors.Is(err, errChanged) {
+			delete(s.seen, r.ID)
+		}
 		switch {
 		case errors.Is(err, errNotRecorded):
 			waits = err // the others need not
 			continue
 		case errors.Is(err, errNotTaken): // it says so itself, and may for long
 			continue
+		case errors.Is(err, errChanged):
+			return s.Step(ctx)
 		}
 		return true, err
 	}
@@ -124,11 +128,8 @@ func (s *Sweeper) Step(ctx context.Context) (ran bool, err error) {
 
 // forget drops a sweep of a job that is gone.
 func (s *Sweeper) forget(ctx context.Context, r record) error {
-	if err := s.Book.store(ctx, r, true); err != nil { // ends its waiting
-		return err
-	}
 	delete(s.seen, r.ID)
-	return s.Book.drop(ctx, r.ID)
+	return s.Book.drop(ctx, append(r.waiting, r.ID)...)
 }
 
 // settle looks whether every lane has settled what a sweep found. Where a stream began anew meanwhile the sweep runs
@@ -163,12 +164,12 @@ func (s *Sweeper) settle(ctx context.Context, r record) error {
 	}
 	r.Settled = time.Now()
 	s.Metrics.settled(r)
-	return s.Book.store(ctx, r, false)
+	return s.Book.store(ctx, &r)
 }
 
 func (s *Sweeper) again(ctx context.Context, r record) error {
 	r.Ended, r.Ends, r.Cursor, r.Layout, r.Generation, r.Falls = time.Time{}, nil, 0, 0, 0, 0
-	return s.Book.store(ctx, r, false)
+	return s.Book.store(ctx, &r)
 }
 
 // errMoved says that the streams are not what they were when the sweep started; it starts again.
@@ -185,8 +186,7 @@ func (s *Sweeper) run(ctx context.Context, r record, t Target) (err error) {
 			return fmt.Errorf("sweeping job %q: %w", r.Job, errNotRecorded)
 		}
 	}
-	fresh := r.Started.IsZero()
-	begins := fresh || r.Selection != t.selection() || r.Layout != len(t.Streams)
+	begins := r.queued() || r.Selection != t.selection() || r.Layout != len(t.Streams)
 	if begins {
 		if err := s.taken(ctx, &r, t, headers); err != nil {
 			return err
@@ -211,7 +211,7 @@ func (s *Sweeper) run(ctx context.Context, r record, t Target) (err error) {
 	}
 	if begins {
 		r.Cursor, r.Scanned, r.Matched, r.Selection, r.Layout = 0, 0, 0, t.selection(), len(t.Streams)
-		if r.Started.IsZero() {
+		if r.queued() {
 			r.Started = time.Now()
 		}
 	}
@@ -220,7 +220,7 @@ func (s *Sweeper) run(ctx context.Context, r record, t Target) (err error) {
 		return fmt.Errorf("counting keys: %w", err)
 	}
 	r.Total = uint64(size.Int)
-	if err := s.Book.store(ctx, r, fresh); err != nil {
+	if err := s.Book.store(ctx, &r); err != nil {
 		return err
 	}
 	found := &scanner{conn: scan, target: t, json: facts.JSON}
@@ -238,7 +238,7 @@ func (s *Sweeper) run(ctx context.Context, r record, t Target) (err error) {
 		r.Ends = append(r.Ends, end{Incarnation: h.Incarnation, ID: h.SideLast.String()})
 	}
 	r.Ended, r.Scanned, r.Total = time.Now(), max(r.Scanned, r.Total), max(r.Scanned, r.Total)
-	return s.Book.store(ctx, r, false)
+	return s.Book.store(ctx, &r)
 }
 
 // errNotRecorded says that nothing is recorded for a job yet: a sweep comes after `since` (design D10).
@@ -276,7 +276,7 @@ func (s *Sweeper) scan(ctx context.Context, r *record, found *scanner, side *app
 		}
 		r.Scanned = min(r.Scanned, r.Total)
 		if time.Since(stored) >= storeEvery {
-			if err := s.Book.store(ctx, *r, false); err != nil {
+			if err := s.Book.store(ctx, r); err != nil {
 				return err
 			}
 			stored = time.Now()

@@ -211,7 +211,7 @@ func (u *Upkeep) begin(ctx context.Context, g gap.Gap, targets map[string]sweep.
 		if g.Job != name && (g.Job != "" || t.Foreign) {
 			continue
 		}
-		id, err := u.sweeps.Request(ctx, name, sweep.Repair)
+		id, err := u.sweeps.Request(ctx, sweep.Request{Job: name, Cause: sweep.Repair})
 		if err != nil {
 			return err
 		}

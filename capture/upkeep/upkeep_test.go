@@ -235,11 +235,11 @@ func TestSweep(t *testing.T) {
 	}
 	ids := map[string]string{}
 	for _, j := range []string{"a", "single", "json", "three"} {
-		id, err := r.sweeps.Request(t.Context(), j, sweep.InitialLoad)
+		id, err := r.sweeps.Request(t.Context(), sweep.Request{Job: j, Cause: sweep.InitialLoad})
 		if err != nil {
 			t.Fatal(err)
 		}
-		again, err := r.sweeps.Request(t.Context(), j, sweep.InitialLoad)
+		again, err := r.sweeps.Request(t.Context(), sweep.Request{Job: j, Cause: sweep.InitialLoad})
 		if err != nil || again != id {
 			t.Errorf("the second to ask gets %q, %v; the first %q", again, err, id)
 		}
@@ -254,7 +254,7 @@ func TestSweep(t *testing.T) {
 	}
 	late := r.lane("a", 1, "lite")
 	// It starts behind what the sweep has found, and asks for its own.
-	second, err := r.sweeps.Request(t.Context(), "a", sweep.InitialLoad)
+	second, err := r.sweeps.Request(t.Context(), sweep.Request{Job: "a", Cause: sweep.InitialLoad})
 	if err != nil || second == ids["a"] {
 		t.Fatalf("a sweep that has ended is shared: %q, %v", second, err)
 	}
@@ -344,7 +344,7 @@ func TestResume(t *testing.T) {
 	}
 	r.record()
 	_, stop := r.keep()
-	id, err := r.sweeps.Request(t.Context(), "a", sweep.Resync)
+	id, err := r.sweeps.Request(t.Context(), sweep.Request{Job: "a", Cause: sweep.Resync})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -375,7 +375,7 @@ func TestFlushDuringSweep(t *testing.T) {
 	r.record()
 	r.do("HSET", "a:1", "f", "1")
 	_, stop := r.keep()
-	id, err := r.sweeps.Request(t.Context(), "a", sweep.Resync)
+	id, err := r.sweeps.Request(t.Context(), sweep.Request{Job: "a", Cause: sweep.Resync})
 	if err != nil {
 		t.Fatal(err)
 	}

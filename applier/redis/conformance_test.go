@@ -31,15 +31,24 @@ var lacks = map[applytest.Need]string{
 
 // TestConformance runs the suite on a server, for a user who has no right but those that README.md lists.
 func TestConformance(t *testing.T) {
-	s := newServer(t)
-	applytest.Run(t, applytest.Harness{
+	applytest.Run(t, harness(newServer(t)))
+}
+
+// BenchmarkEngine measures a batch from the hop to the commit, on a server that writes it to its append-only file before it
+// answers.
+func BenchmarkEngine(b *testing.B) {
+	applytest.Bench(b, harness(newServer(b, "--appendonly", "yes", "--appendfsync", "always")))
+}
+
+func harness(s *server) applytest.Harness {
+	return applytest.Harness{
 		Dialect: redis.Dialect{}, Store: store, Lacks: lacks, NULInText: true, AnySize: true,
 		Open: func(t testing.TB) applytest.Database { return database(t, s) },
 		Small: func(t testing.TB) (applytest.Database, func(testing.TB)) {
 			small := newServer(t, "--maxmemory", "2mb")
 			return database(t, small), func(t testing.TB) { small.do(t, "CONFIG", "SET", "maxmemory", "0") }
 		},
-	})
+	}
 }
 
 // grants are those of README.md.

@@ -3,6 +3,7 @@ package schema_test
 import (
 	"encoding/json"
 	"regexp"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
@@ -108,6 +109,7 @@ func document(text []byte) (any, bool) {
 // TestAgreement changes every value of every file of the golden cases and the samples, one at a time, adds every attribute
 // that either side knows to every map, and asks both the schema and the parser.
 func TestAgreement(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(400)) // all is litter, and little of it lives: a fifth of the time went there
 	config, job := kinds(t)
 	w := &witness{told: make(map[string]bool), read: make(map[string]bool)}
 	m := &mutator{seen: make(map[string]bool), names: names(t)}

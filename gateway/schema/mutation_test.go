@@ -88,7 +88,8 @@ func (m *mutator) mutations(d any) []mutation {
 	return all
 }
 
-// walk changes a value, which put puts in its place, and all values within.
+// walk changes a value, which put puts in its place, and all values within. What is beside it is brief, and a value of a list
+// stands there alone, where that is allowed: neither side looks there to judge it, and every document is read twice.
 func (m *mutator) walk(at string, v any, put func(any) any, add func(mutation)) {
 	if m.first(at, v) {
 		for _, probe := range probes {
@@ -97,27 +98,57 @@ func (m *mutator) walk(at string, v any, put func(any) any, add func(mutation)) 
 	}
 	switch v := v.(type) {
 	case map[string]any:
+		beside := v
+		if short := brief(v).(map[string]any); m.kind.refuses(put(short)) == nil {
+			beside = short
+		}
 		with := func(key string, value any) any {
-			changed := maps.Clone(v)
+			changed := maps.Clone(beside)
 			changed[key] = value
 			return put(changed)
 		}
 		m.members(at, v, with, add)
 		for _, key := range slices.Sorted(maps.Keys(v)) {
-			without := maps.Clone(v)
+			without := maps.Clone(beside)
 			delete(without, key)
 			add(mutation{change: at + " without " + key, document: put(without)})
 			m.walk(at+"."+key, v[key], func(value any) any { return with(key, value) }, add)
 		}
 	case []any:
 		for i := range v {
-			m.walk(fmt.Sprintf("%s[%d]", at, i), v[i], func(value any) any {
-				changed := slices.Clone(v)
-				changed[i] = value
-				return put(changed)
-			}, add)
+			among := func(value any) any { return put([]any{value}) }
+			if m.kind.refuses(among(v[i])) != nil {
+				among = func(value any) any {
+					changed := slices.Clone(v)
+					changed[i] = value
+					return put(changed)
+				}
+			}
+			m.walk(fmt.Sprintf("%s[%d]", at, i), v[i], among, add)
 		}
 	}
+}
+
+// brief is a value with lists of one value.
+func brief(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		short := make(map[string]any, len(v))
+		for key, member := range v {
+			short[key] = brief(member)
+		}
+		return short
+	case []any:
+		if len(v) > 1 {
+			v = v[:1]
+		}
+		short := make([]any, len(v))
+		for i := range v {
+			short[i] = brief(v[i])
+		}
+		return short
+	}
+	return v
 }
 
 // members adds to a map each attribute that the parser would read there, with every probe, and each that the schemas know

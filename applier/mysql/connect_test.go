@@ -211,6 +211,46 @@ func TestSecuredServer(t *testing.T) {
 	}
 }
 
+// A certificate that is renewed in its files is shown by the next connection, without a restart.
+func TestRenewedCertificate(t *testing.T) {
+	t.Parallel()
+	dir := folder(t)
+	ca := newAuthority(t, dir)
+	cert, key := filepath.Join(dir, "server.crt"), filepath.Join(dir, "server.key")
+	ca.issue(t, &x509.Certificate{
+		Subject: pkix.Name{CommonName: "server"}, DNSNames: []string{"localhost"}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}, cert, key, "")
+	server := devserver.MariaDB(t, devserver.MariaDBOptions{Args: []string{"--ssl-ca=" + ca.file, "--ssl-cert=" + cert, "--ssl-key=" + key}})
+	db := connectTo(t, server.Addr, "mysql")
+	db.exec(t, "CREATE DATABASE app; CREATE USER 'carded'@'%' IDENTIFIED BY 'x'; GRANT ALL ON app.* TO 'carded'@'%'")
+	card, cardKey := filepath.Join(dir, "carded.crt"), filepath.Join(dir, "carded.key")
+	issue := func(name string) {
+		t.Helper()
+		ca.issue(t, &x509.Certificate{
+			Subject: pkix.Name{CommonName: name}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+		}, card, cardKey, "")
+	}
+	issue("first")
+	_, port, err := net.SplitHostPort(db.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	to := target(t, &pipelinev1.Connection{
+		Name: "db", Type: mysql.Name, Host: "127.0.0.1", Port: port, Database: "app", User: "carded", Password: "x",
+		Args: map[string]string{"ssl_ca": ca.file, "ssl_cert": card, "ssl_key": cardKey},
+	}, nil)
+	shown := func(name string) {
+		t.Helper()
+		db.exec(t, "ALTER USER 'carded'@'%' REQUIRE SUBJECT '/CN="+name+"'; KILL USER 'carded'")
+		if problems := to.Check(t.Context(), nil).Problems; len(problems) > 0 {
+			t.Errorf("problems with the certificate of %s: %v", name, problems)
+		}
+	}
+	shown("first")
+	issue("second")
+	shown("second")
+}
+
 // Attributes that cannot be right are refused before anything is tried, and no message holds a secret.
 func TestWrongAttributes(t *testing.T) {
 	t.Parallel()

@@ -79,11 +79,11 @@ func (o tlsOptions) apply(config *driver.Config, host string) error {
 		}
 	}
 	if o.cert != "" {
-		pair, err := o.pair()
+		shown, err := secret.Renewed(o.pair, o.cert, o.key)
 		if err != nil {
 			return err
 		}
-		t.Certificates = []tls.Certificate{pair}
+		t.GetClientCertificate = shown
 	}
 	switch {
 	case !o.verify:

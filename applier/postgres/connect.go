@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -16,6 +17,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"slipstream/proto/fault"
+	"slipstream/proto/secret"
 	flowv1 "slipstream/proto/slipstream/flow/v1"
 	pipelinev1 "slipstream/proto/slipstream/pipeline/v1"
 )
@@ -112,17 +114,12 @@ func poolConfig(conn *pipelinev1.Connection, o options) (*pgxpool.Config, error)
 			return nil, fmt.Errorf("%s is missing", strings.Replace(name, "dbname", "database", 1))
 		}
 	}
-	parsed, err := pgx.ParseConfigWithOptions(keywords(args), pgx.ParseConfigOptions{
-		ParseConfigOptions: pgconn.ParseConfigOptions{
-			GetSSLPassword: func(context.Context) string { return keyPassword },
-		},
-	})
+	parsed, err := parseArguments(args, keyPassword)
 	if err != nil {
-		// The error's own text quotes all arguments: its cause is enough.
-		if cause := errors.Unwrap(err); cause != nil {
-			err = cause
-		}
-		return nil, fmt.Errorf("reading the connection's arguments: %w", err)
+		return nil, err
+	}
+	if err := renew(parsed, args, keyPassword); err != nil {
+		return nil, err
 	}
 	parsed.Password = conn.GetPassword()
 	parsed.ConnectTimeout = o.connectTimeout
@@ -145,6 +142,61 @@ func poolConfig(conn *pipelinev1.Connection, o options) (*pgxpool.Config, error)
 	config.MaxConnIdleTime = 5 * time.Minute
 	config.PingTimeout = o.connectTimeout
 	return config, nil
+}
+
+func parseArguments(args map[string]string, keyPassword string) (*pgx.ConnConfig, error) {
+	parsed, err := pgx.ParseConfigWithOptions(keywords(args), pgx.ParseConfigOptions{
+		ParseConfigOptions: pgconn.ParseConfigOptions{
+			GetSSLPassword: func(context.Context) string { return keyPassword },
+		},
+	})
+	if err != nil {
+		// The error's own text quotes all arguments: its cause is enough.
+		if cause := errors.Unwrap(err); cause != nil {
+			err = cause
+		}
+		return nil, fmt.Errorf("reading the connection's arguments: %w", err)
+	}
+	return parsed, nil
+}
+
+// renew has the connections to come show the certificate that is in its files then.
+func renew(parsed *pgx.ConnConfig, args map[string]string, keyPassword string) error {
+	if args["sslcert"] == "" || args["sslmode"] == "disable" {
+		return nil
+	}
+	shown, err := secret.Renewed(func() (tls.Certificate, error) {
+		now, err := parseArguments(args, keyPassword)
+		if err != nil {
+			return tls.Certificate{}, err
+		}
+		for _, config := range secured(now) {
+			if len(config.Certificates) > 0 {
+				return config.Certificates[0], nil
+			}
+		}
+		return tls.Certificate{}, errors.New("sslcert and sslkey hold no certificate")
+	}, args["sslcert"], args["sslkey"])
+	if err != nil {
+		return err
+	}
+	for _, config := range secured(parsed) {
+		config.Certificates, config.GetClientCertificate = nil, shown
+	}
+	return nil
+}
+
+// secured are the configurations of TLS of a connection: its own, and those it falls back to.
+func secured(parsed *pgx.ConnConfig) (all []*tls.Config) {
+	if parsed.TLSConfig != nil {
+		all = append(all, parsed.TLSConfig)
+	}
+	for _, f := range parsed.Fallbacks {
+		if f.TLSConfig != nil {
+			all = append(all, f.TLSConfig)
+		}
+	}
+	return all
 }
 
 func readable(name, path string) error {

@@ -201,6 +201,47 @@ func TestSecuredServer(t *testing.T) {
 	}
 }
 
+// A certificate that is renewed in its files is shown by the next connection, without a restart.
+func TestRenewedCertificate(t *testing.T) {
+	t.Parallel()
+	db, ca := secured(t)
+	dir := t.TempDir()
+	card, cardKey := filepath.Join(dir, "carded.crt"), filepath.Join(dir, "carded.key")
+	renew := func() string {
+		t.Helper()
+		_, c := ca.issue(t, &x509.Certificate{
+			Subject: pkix.Name{CommonName: "carded"}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+		}, card, cardKey)
+		return c.SerialNumber.String()
+	}
+	first := renew()
+	host, port, err := net.SplitHostPort(db.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	target, err := newTarget(t, &pipelinev1.Connection{
+		Name: "db", Type: postgres.Name, Host: host, Port: port, Database: "postgres", User: "carded",
+		Args: map[string]string{"sslmode": "verify-ca", "sslrootcert": ca.file, "sslcert": card, "sslkey": cardKey},
+	}, "positions_of_carded")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := func(want string) {
+		t.Helper()
+		db.exec(t, `SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE usename = 'carded'`)
+		problems := target.Check(t.Context(), nil).Problems
+		if len(problems) > 0 { // it met a connection that was just ended
+			problems = target.Check(t.Context(), nil).Problems
+		}
+		if len(problems) > 0 {
+			t.Fatalf("problems: %v", problems)
+		}
+		db.want(t, `SELECT DISTINCT client_serial FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE usename = 'carded'`, want)
+	}
+	shown(first)
+	shown(renew())
+}
+
 // Attributes that cannot be right are refused before anything is tried, and no message holds a secret.
 func TestWrongAttributes(t *testing.T) {
 	t.Parallel()

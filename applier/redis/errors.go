@@ -120,7 +120,7 @@ func (t *target) told(err error) error {
 	case "NOPERM":
 		f.Fix = t.grant("~*", t.everything())
 	case "":
-		if c := t.options.tls; c != nil && f.Fix == "" && len(c.Certificates) == 0 && (errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)) {
+		if c := t.options.tls; c != nil && f.Fix == "" && c.GetClientCertificate == nil && (errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)) {
 			f.Fix = "if the server wants certificates of its clients, write cert: and key:"
 		}
 	case "MOVED", "ASK", "CROSSSLOT":

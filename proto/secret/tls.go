@@ -10,7 +10,8 @@ import (
 )
 
 // TLS builds the TLS part of a connection from what its attributes cacert, cert, key and key_password hold: any of them
-// turns TLS on (spec 2.3). key and cert need each other, key_password needs key.
+// turns TLS on (spec 2.3). key and cert need each other, key_password needs key. A certificate that is renewed in its files is
+// shown by the next connection.
 func TLS(host, ca, cert, key, keyPassword string) (*tls.Config, error) {
 	config := &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12}
 	if (cert == "") != (key == "") {
@@ -32,23 +33,31 @@ func TLS(host, ca, cert, key, keyPassword string) (*tls.Config, error) {
 	if cert == "" {
 		return config, nil
 	}
+	shown, err := Renewed(func() (tls.Certificate, error) { return pair(cert, key, keyPassword) }, cert, key)
+	if err != nil {
+		return nil, err
+	}
+	config.GetClientCertificate = shown
+	return config, nil
+}
+
+func pair(cert, key, keyPassword string) (tls.Certificate, error) {
 	certText, err := pemText(cert)
 	if err != nil {
-		return nil, fmt.Errorf("cert: %w", err)
+		return tls.Certificate{}, fmt.Errorf("cert: %w", err)
 	}
 	keyText, err := pemText(key)
 	if err != nil {
-		return nil, fmt.Errorf("key: %w", err)
+		return tls.Certificate{}, fmt.Errorf("key: %w", err)
 	}
 	if keyText, err = UnlockKey(keyText, keyPassword); err != nil {
-		return nil, fmt.Errorf("key: %w", err)
+		return tls.Certificate{}, fmt.Errorf("key: %w", err)
 	}
-	pair, err := tls.X509KeyPair(certText, keyText)
+	both, err := tls.X509KeyPair(certText, keyText)
 	if err != nil {
-		return nil, fmt.Errorf("cert and key: %w", err)
+		return tls.Certificate{}, fmt.Errorf("cert and key: %w", err)
 	}
-	config.Certificates = []tls.Certificate{pair}
-	return config, nil
+	return both, nil
 }
 
 // pemText returns what an attribute holds: a path, or the text itself where it came from a secret reference.

@@ -28,7 +28,7 @@ func Spec() host.Spec {
 		Name: "capture", Summary: "records changes in Redis and drives the lanes of every job",
 		Listen: "127.0.0.1:7401", MetricsListen: "127.0.0.1:9401",
 		Flags: func(f *pflag.FlagSet) {
-			f.StringVar(&redisURL, "redis", "127.0.0.1:6379", "Redis that keeps the deployed pipelines: host:port or a redis:// URL; may hold references such as ${file:…}")
+			f.StringVar(&redisURL, "redis", "127.0.0.1:6379", "Redis that keeps the deployed pipelines: host:port or a redis:// URL, rediss:// for TLS, with ?cacert=FILE&cert=FILE&key=FILE; may hold references such as ${file:…}")
 			f.StringVar(&transformer, "transformer", "127.0.0.1:7402", "address of the transformer")
 			f.StringVar(&pipelines, "pipelines", "", "pipelines to serve, comma separated; all when empty")
 			f.DurationVar(&age, "lane-age", 0, "after how long a lane opens anew at a batch border, to find transformers and appliers that came since; 0 for never")

@@ -51,7 +51,7 @@ func Spec() host.Spec {
 		Name: "gateway", Summary: "the operator's door: deploy, validate, status, rejects",
 		Listen: "127.0.0.1:7400", MetricsListen: "127.0.0.1:9400", MaxMessage: MaxMessage,
 		Flags: func(f *pflag.FlagSet) {
-			f.StringVar(&redisURL, "redis", "127.0.0.1:6379", "Redis that keeps the deployed pipelines: host:port or a redis:// URL; may hold references such as ${file:…}")
+			f.StringVar(&redisURL, "redis", "127.0.0.1:6379", "Redis that keeps the deployed pipelines: host:port or a redis:// URL, rediss:// for TLS, with ?cacert=FILE&cert=FILE&key=FILE; may hold references such as ${file:…}")
 			f.StringVar(&capture, "capture", "127.0.0.1:7401", "addresses of the capture instances, comma separated; all that a name stands for")
 			f.StringVar(&transformer, "transformer", "127.0.0.1:7402", "address of the transformer")
 			f.StringVar(&appliers, "appliers", "postgresql=127.0.0.1:7411,sqlite=127.0.0.1:7412,mysql=127.0.0.1:7413,sqlserver=127.0.0.1:7414,redis=127.0.0.1:7416,oracle=127.0.0.1:7417,cassandra=127.0.0.1:7418", "one applier a connection type: type=host:port, comma separated")

@@ -18,6 +18,7 @@ type composed struct {
 	Name     string
 	Services map[string]struct {
 		Image       string
+		Entrypoint  []string
 		Command     []string
 		Environment map[string]string
 		Profiles    []string

@@ -3,9 +3,12 @@ package layout
 import (
 	"crypto/tls"
 	"log/slog"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -38,8 +41,49 @@ func callers(compose composed, service string) (all []string) {
 	return all
 }
 
+var fileOfTLS = regexp.MustCompile(`/run/tls/([a-z.]+)`)
+
+// madeFor looks that make-certificates made each file of /run/tls that a text of a service names, for every account, and
+// says how many it names.
+func madeFor(t *testing.T, made, service, text string) int {
+	t.Helper()
+	named := fileOfTLS.FindAllStringSubmatch(text, -1)
+	for _, file := range named {
+		info, err := os.Stat(filepath.Join(made, service, file[1]))
+		if err != nil || info.Mode().Perm()&0o004 == 0 {
+			t.Errorf("%s of %s is not made, or not for the account of its process: %v", file[0], service, err)
+		}
+	}
+	return len(named)
+}
+
+// connectionsOverTLS: compose/config.tls.yaml is compose/pipeline/config.yaml with TLS at each connection, verified by authority
+// and name, and a certificate to show.
+func connectionsOverTLS(t *testing.T) {
+	t.Helper()
+	type connections struct{ Connections map[string]map[string]any }
+	clear, secured := read[connections](t, "compose/pipeline/config.yaml"), read[connections](t, "compose/config.tls.yaml")
+	const ca, cert, key = "/run/tls/ca.crt", "/run/tls/tls.crt", "/run/tls/tls.key"
+	adds := map[string]map[string]any{
+		"redis":      {"cacert": ca, "cert": cert, "key": key},
+		"postgresql": {"query_args": map[string]any{"sslmode": "verify-full", "sslrootcert": ca, "sslcert": cert, "sslkey": key}},
+		"mariadb":    {"connect_args": map[string]any{"ssl_ca": ca, "ssl_cert": cert, "ssl_key": key, "ssl_verify_identity": true}},
+	}
+	if len(clear.Connections) != len(adds) {
+		t.Errorf("connections %v", clear.Connections)
+	}
+	for name, c := range clear.Connections {
+		kind, _ := c["type"].(string)
+		maps.Copy(c, adds[kind])
+		if !reflect.DeepEqual(c, secured.Connections[name]) {
+			t.Errorf("the connection %s with TLS is %v, want %v", name, secured.Connections[name], c)
+		}
+	}
+}
+
 // TestComposeTLS: deploy/compose.tls.yaml gives every service of the line a certificate, and lets those alone call it that
-// deploy/compose.yaml tells of it; what deploy/compose/make-certificates makes fits.
+// deploy/compose.yaml tells of it; Redis and the databases have certificates, and the connections to them use TLS; what
+// deploy/compose/make-certificates makes fits.
 func TestComposeTLS(t *testing.T) {
 	made := filepath.Join(t.TempDir(), "tls")
 	for range 2 { // a second run renews
@@ -57,17 +101,12 @@ func TestComposeTLS(t *testing.T) {
 			t.Errorf("%s has no TLS", name)
 			continue
 		}
-		if !slices.Equal(over.Volumes, []string{"./compose/tls/" + name + ":/run/tls:ro"}) {
+		if len(over.Volumes) == 0 || over.Volumes[0] != "./compose/tls/"+name+":/run/tls:ro" || len(over.Volumes) > 1 && name != "deploy" {
 			t.Errorf("%s mounts %q", name, over.Volumes)
 		}
 		reads := variables(name)
 		for variable, file := range over.Environment {
-			if host := strings.TrimPrefix(file, "/run/tls/"); host != file {
-				info, err := os.Stat(filepath.Join(made, name, host))
-				if err != nil || info.Mode().Perm()&0o004 == 0 {
-					t.Errorf("%s of %s: %s is not made, or not for user 65532: %v", variable, name, file, err)
-				}
-			}
+			madeFor(t, made, name, variable+"="+file)
 			if reads != nil && !reads[variable] && !strings.HasPrefix(variable, "SLIPSTREAM_TLS_") {
 				t.Errorf("%s does not read %s", name, variable)
 			}
@@ -95,6 +134,31 @@ func TestComposeTLS(t *testing.T) {
 			}
 		}
 	}
+	for _, name := range []string{"redis", "postgres", "mariadb"} {
+		over, was := secured.Services[name], compose.Services[name]
+		if len(over.Volumes) == 0 || over.Volumes[0] != "./compose/tls/"+name+":/run/tls:ro" || len(over.Healthcheck.Test) == 0 || len(was.Volumes) == 0 {
+			t.Errorf("%s mounts %q, and its health is asked by %q", name, over.Volumes, over.Healthcheck.Test)
+		}
+		for _, volume := range over.Volumes[1:] {
+			from, _, _ := strings.Cut(volume, ":")
+			if info, err := os.Stat(filepath.Join(root(t), "deploy", from)); err != nil || info.Mode().Perm()&0o004 == 0 {
+				t.Errorf("%s mounts %s, which is not there or closed to its account: %v", name, from, err)
+			}
+		}
+		if n := madeFor(t, made, name, strings.Join(slices.Concat(over.Entrypoint, over.Command, over.Healthcheck.Test), " ")); n < 5 {
+			t.Errorf("%s and the probe of its health name %d files of TLS", name, n)
+		}
+		pair, err := tls.LoadX509KeyPair(filepath.Join(made, name, "tls.crt"), filepath.Join(made, name, "tls.key"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, called := range []string{name, "localhost", "127.0.0.1"} {
+			if err := pair.Leaf.VerifyHostname(called); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+	connectionsOverTLS(t)
 	if info, err := os.Stat(made); err != nil || info.Mode().Perm() != 0o700 {
 		t.Errorf("the folder of the keys is open: %v, %v", info, err)
 	}

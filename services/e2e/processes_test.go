@@ -40,18 +40,20 @@ func processNames() []string {
 // built is the folder that binaries made; empty while no test asked for them.
 var built string
 
-// binaries builds every service once a test run and gives the folder they are in.
+// binaries builds every service once a test run and gives the folder they are in. They are built as those of the earlier
+// version are, so that what both are made of is compiled once.
 var binaries = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "slipstream-e2e-bin-")
 	if err != nil {
 		return "", err
 	}
 	built = dir
+	args := []string{"build", "-trimpath", "-o", dir + string(filepath.Separator)}
 	for _, name := range processNames() {
-		out, err := exec.Command("go", "build", "-o", filepath.Join(dir, name), "slipstream/services/"+name).CombinedOutput()
-		if err != nil {
-			return dir, fmt.Errorf("building %s: %w\n%s", name, err, out)
-		}
+		args = append(args, "slipstream/services/"+name)
+	}
+	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
+		return dir, fmt.Errorf("building the services: %w\n%s", err, out)
 	}
 	return dir, nil
 })
@@ -143,12 +145,11 @@ func prepareProcesses(t *testing.T, redisAddr string, env ...string) *processes 
 	return p
 }
 
+// freeAddress is one that no other service of this run has had.
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	address, err := devserver.FreeAddress()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	return address
 }
 

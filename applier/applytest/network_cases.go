@@ -128,8 +128,15 @@ func awayCase(t *testing.T, f *fixture) {
 		c.waits(flowv1.FaultClass_FAULT_CLASS_CONNECTION)
 	}
 	f.wantRows(t, db, "t", []string{"id", "v"}, "a|1", "b|1")
+	asked := f.check(t, r.before(t, db), job(out("t", "*id", "v"))) // a deploy meanwhile
+	if asked.GetFault() != flowv1.FaultClass_FAULT_CLASS_CONNECTION || len(asked.GetProblems()) == 0 {
+		t.Errorf("checked while it is away: %v", asked)
+	}
 	r.away.Store(false)
 	c.resumes()
+	if asked := f.check(t, r.before(t, db), job(out("t", "*id", "v"))); asked.GetFault() != 0 {
+		t.Errorf("checked when it is back: %v", asked)
+	}
 	c.settle(2)
 	c.none()
 	f.wantRows(t, db, "t", []string{"id", "v"}, want...)

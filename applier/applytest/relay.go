@@ -46,13 +46,19 @@ func (f *fixture) through(t *testing.T, db Database) (Database, *relay) {
 		r.cut()
 		r.running.Wait()
 	})
+	return r.before(t, db), r
+}
+
+// before is a database as it is reached through the relay.
+func (r *relay) before(t *testing.T, db Database) Database {
+	t.Helper()
 	led := proto.CloneOf(db.Connection)
-	led.Host, led.Port, err = net.SplitHostPort(l.Addr().String())
-	if err != nil {
+	var err error
+	if led.Host, led.Port, err = net.SplitHostPort(r.listener.Addr().String()); err != nil {
 		t.Fatalf("the relay's address: %v", err)
 	}
 	db.Connection = led
-	return db, r
+	return db
 }
 
 func (r *relay) accept() {

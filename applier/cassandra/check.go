@@ -23,7 +23,8 @@ func (t *target) Check(ctx context.Context, jobs []*pipelinev1.Job) *applierv1.C
 	defer cancel()
 	response := &applierv1.CheckResponse{}
 	report := func(err error) *applierv1.CheckResponse {
-		response.Problems = append(response.Problems, t.problem(t.failed("reading the catalogue", err)))
+		f := t.failed("reading the catalogue", err)
+		response.Fault, response.Problems = f.Class, append(response.Problems, t.problem(f))
 		return response
 	}
 	if err := t.checkServer(ctx, response); err != nil {

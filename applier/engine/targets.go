@@ -108,7 +108,7 @@ func content(c *pipelinev1.Connection, s *pipelinev1.Settings) (key [sha256.Size
 
 // unreachable is the answer to Check when there is no target to ask.
 func unreachable(c *pipelinev1.Connection, err error) *applierv1.CheckResponse {
-	return &applierv1.CheckResponse{Problems: []*pipelinev1.Problem{{
+	return &applierv1.CheckResponse{Fault: fault.Of(err).Class, Problems: []*pipelinev1.Problem{{
 		Severity:   pipelinev1.Severity_SEVERITY_ERROR,
 		Connection: c.GetName(),
 		Message:    fmt.Sprintf("connection %q cannot be opened: %v", c.GetName(), err),

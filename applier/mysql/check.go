@@ -18,16 +18,19 @@ func (t *target) Check(ctx context.Context, jobs []*pipelinev1.Job) *applierv1.C
 	response := &applierv1.CheckResponse{}
 	l, err := t.link(ctx)
 	if err != nil {
-		response.Problems = []*pipelinev1.Problem{t.problem(fault.Of(err))}
+		f := fault.Of(err)
+		response.Fault, response.Problems = f.Class, []*pipelinev1.Problem{t.problem(f)}
 		return response
 	}
 	defer l.release()
 	if err := t.enter(ctx, l); err != nil {
-		response.Problems = []*pipelinev1.Problem{t.problem(fault.Of(err))}
+		f := fault.Of(err)
+		response.Fault, response.Problems = f.Class, []*pipelinev1.Problem{t.problem(f)}
 		return response
 	}
 	report := func(err error) *applierv1.CheckResponse {
-		response.Problems = append(response.Problems, t.problem(failed("reading the catalogue", err)))
+		f := failed("reading the catalogue", err)
+		response.Fault, response.Problems = f.Class, append(response.Problems, t.problem(f))
 		return response
 	}
 	if err := t.checkServer(ctx, l, response); err != nil {

@@ -23,12 +23,14 @@ func (t *target) Check(ctx context.Context, jobs []*pipelinev1.Job) *applierv1.C
 	response := &applierv1.CheckResponse{}
 	conn, err := t.db.Conn(ctx)
 	if err != nil {
-		response.Problems = []*pipelinev1.Problem{t.problem(t.failed("connecting to "+quote(t.name), err))}
+		f := t.failed("connecting to "+quote(t.name), err)
+		response.Fault, response.Problems = f.Class, []*pipelinev1.Problem{t.problem(f)}
 		return response
 	}
 	defer func() { _ = conn.Close() }() // what was wrong with it was said
 	if err := t.checkAll(ctx, conn, jobs, response); err != nil {
-		response.Problems = append(response.Problems, t.problem(t.failed("reading the catalogue", err)))
+		f := t.failed("reading the catalogue", err)
+		response.Fault, response.Problems = f.Class, append(response.Problems, t.problem(f))
 	}
 	return response
 }

@@ -20,12 +20,14 @@ func (t *target) Check(ctx context.Context, jobs []*pipelinev1.Job) *applierv1.C
 	response := &applierv1.CheckResponse{}
 	conn, err := t.pool.Acquire(ctx)
 	if err != nil {
-		response.Problems = []*pipelinev1.Problem{t.problem(t.unreachable(err))}
+		f := t.unreachable(err)
+		response.Fault, response.Problems = f.Class, []*pipelinev1.Problem{t.problem(f)}
 		return response
 	}
 	defer conn.Release()
 	report := func(err error) *applierv1.CheckResponse {
-		response.Problems = append(response.Problems, t.problem(failed("reading the catalogue", err)))
+		f := failed("reading the catalogue", err)
+		response.Fault, response.Problems = f.Class, append(response.Problems, t.problem(f))
 		return response
 	}
 	if err := t.checkServer(ctx, conn, response); err != nil {

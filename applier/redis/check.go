@@ -57,7 +57,9 @@ func (c *checking) problem(severity pipelinev1.Severity, message, fix string) {
 }
 
 func (c *checking) fault(err error) {
-	c.problem(pipelinev1.Severity_SEVERITY_ERROR, err.Error(), fault.Of(c.target.told(err)).Fix)
+	f := fault.Of(c.target.told(err))
+	c.out.Fault = f.Class
+	c.problem(pipelinev1.Severity_SEVERITY_ERROR, err.Error(), f.Fix)
 }
 
 // info are the facts that INFO tells.

@@ -13,6 +13,7 @@ import (
 
 	applierv1 "slipstream/proto/slipstream/applier/v1"
 	capturev1 "slipstream/proto/slipstream/capture/v1"
+	flowv1 "slipstream/proto/slipstream/flow/v1"
 	pipelinev1 "slipstream/proto/slipstream/pipeline/v1"
 	transformerv1 "slipstream/proto/slipstream/transformer/v1"
 
@@ -29,6 +30,8 @@ type findings struct {
 	tables   map[tableKey]*applierv1.Table
 	analyses map[tableKey]*transformerv1.OutputAnalysis
 	plan     plan
+	// given are the columns that outputs keep whose target cannot be reached.
+	given columns
 }
 
 // plan is what would be created, by connection.
@@ -69,7 +72,10 @@ func (f *findings) missing(what, flag string) {
 }
 
 // stages says which services are asked.
-type stages struct{ capture, appliers bool }
+type stages struct {
+	capture, appliers bool
+	deployed          *pipelinev1.Pipeline // what stands where a target cannot be reached; nil: nothing
+}
 
 var (
 	everyStage = stages{capture: true, appliers: true}
@@ -77,11 +83,13 @@ var (
 	nothingElse = stages{}
 )
 
+func (a stages) all() bool { return a.capture && a.appliers }
+
 // check compiles the files and lets the stages check their parts of what is well-formed (spec 3.7). The transformer comes
 // first: what it says of an output decides whether the applier keeps a row index for it.
 func (s *Server) check(ctx context.Context, name string, files []*pipelinev1.File, ask stages) (*compile.Result, plan) {
 	r := compile.Files(name, files, s.config.Resolve)
-	f := &findings{tables: make(map[tableKey]*applierv1.Table), analyses: make(map[tableKey]*transformerv1.OutputAnalysis), plan: plan{}}
+	f := &findings{tables: make(map[tableKey]*applierv1.Table), analyses: make(map[tableKey]*transformerv1.OutputAnalysis), plan: plan{}, given: columns{}}
 	ctx, cancel := context.WithTimeout(ctx, s.config.CheckTimeout)
 	defer cancel()
 	s.comeBack(ctx, r, ask)
@@ -95,17 +103,20 @@ func (s *Server) check(ctx context.Context, name string, files []*pipelinev1.Fil
 	}
 	if ask.appliers {
 		for _, connection := range targets(r.Pipeline) {
-			all.Go(func() { s.checkApply(ctx, r, connection, f) })
+			all.Go(func() { s.checkApply(ctx, r, connection, ask.deployed, f) })
 		}
 	}
 	all.Wait()
-	if ask == everyStage && !compile.Failed(f.problems) && !compile.Failed(r.Problems) && len(f.unplaced) == 0 {
+	if ask.all() && !compile.Failed(f.problems) && !compile.Failed(r.Problems) && len(f.unplaced) == 0 {
 		s.inferTables(ctx, r, f)
 	}
 	r.Problems = append(r.Problems, f.unplaced...)
 	r.Merge(f.problems)
 	if ask.appliers && !compile.Failed(r.Problems) {
 		fillColumns(r, f.tables)
+		for out, given := range f.given {
+			out.GetRelational().Columns = given
+		}
 	}
 	return r, f.plan
 }
@@ -208,7 +219,7 @@ func (s *Server) checkTransform(ctx context.Context, r *compile.Result, f *findi
 	}
 }
 
-func (s *Server) checkApply(ctx context.Context, r *compile.Result, c *pipelinev1.Connection, f *findings) {
+func (s *Server) checkApply(ctx context.Context, r *compile.Result, c *pipelinev1.Connection, deployed *pipelinev1.Pipeline, f *findings) {
 	peer, known := s.config.Appliers[c.GetType()]
 	if !known {
 		f.add(&pipelinev1.Problem{
@@ -225,14 +236,26 @@ func (s *Server) checkApply(ctx context.Context, r *compile.Result, c *pipelinev
 		f.silent("the applier for "+c.GetType(), peer.Address, err, "--appliers")
 		return
 	}
+	given, stands := columns(nil), false
+	if res.GetFault() == flowv1.FaultClass_FAULT_CLASS_CONNECTION {
+		given, stands = standing(deployed, r, c)
+	}
 	for _, found := range res.GetProblems() {
 		if found.GetJob() == "" && found.GetConnection() == "" {
 			found.Connection = c.GetName()
+		}
+		if stands && found.GetSeverity() == pipelinev1.Severity_SEVERITY_ERROR {
+			found.Severity = pipelinev1.Severity_SEVERITY_WARNING
+			found.Message += "; nothing that is written to it changes, so what was found when it was deployed stands"
 		}
 		f.add(found)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if stands {
+		maps.Copy(f.given, given)
+		return
+	}
 	f.plan[c.GetName()] = res.GetPlan()
 	for _, table := range res.GetTables() {
 		f.tables[tableKey{table.GetJob(), table.GetOutput()}] = table

@@ -29,7 +29,9 @@ func (s *Server) Deploy(ctx context.Context, req *gatewayv1.DeployRequest) (*gat
 	if err != nil && !errors.Is(err, store.ErrNotDeployed) {
 		return nil, failure(err)
 	}
-	r, create := s.check(ctx, name, req.GetFiles(), everyStage)
+	ask := everyStage
+	ask.deployed = now.Pipeline
+	r, create := s.check(ctx, name, req.GetFiles(), ask)
 	res := &gatewayv1.DeployResponse{}
 	if !req.GetDryRun() && !compile.Failed(r.Problems) && create.hasTables() && ctx.Err() == nil {
 		if res.Created, err = s.prepare(ctx, r, create); err != nil {
@@ -37,7 +39,7 @@ func (s *Server) Deploy(ctx context.Context, req *gatewayv1.DeployRequest) (*gat
 		}
 		// Everything is looked at once more, so that what runs fits the tables as they are now.
 		if !compile.Failed(r.Problems) {
-			r, create = s.check(ctx, name, req.GetFiles(), everyStage)
+			r, create = s.check(ctx, name, req.GetFiles(), ask)
 		}
 		if !compile.Failed(r.Problems) && create.hasTables() {
 			return nil, status.Error(codes.Unavailable, "tables were created, but are not seen by the next connection: deploy again")

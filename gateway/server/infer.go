@@ -39,7 +39,7 @@ func (s *Server) inferTables(ctx context.Context, r *compile.Result, f *findings
 	var all sync.WaitGroup
 	for _, connection := range targets(r.Pipeline) {
 		if again[connection.GetName()] {
-			all.Go(func() { s.checkApply(ctx, r, connection, f) })
+			all.Go(func() { s.checkApply(ctx, r, connection, nil, f) })
 		}
 	}
 	all.Wait()

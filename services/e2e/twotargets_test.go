@@ -21,8 +21,17 @@ output:
     with: {connection: far, table: tank, keys: [id], mapping: [level]}
 `
 
+const valveJob = `source:
+  redis: {trigger: write-behind, key_pattern: "valve:*"}
+  keys: {fields: {id: 1}}
+output:
+  - uses: relational.write
+    with: {connection: hr, table: valve, keys: [id], mapping: [open]}
+`
+
 // TestOneOfTwoTargets: a job with outputs to two connections keeps the healthy one flowing while the other is down, and
-// the other catches up after (design D5): a lane belongs to one connection.
+// the other catches up after (design D5): a lane belongs to one connection. A deploy meanwhile takes what does not concern
+// the target that is away.
 func TestOneOfTwoTargets(t *testing.T) {
 	pg := devserver.Postgres(t, devserver.PostgresOptions{})
 	for harness, start := range harnesses {
@@ -35,10 +44,12 @@ func TestOneOfTwoTargets(t *testing.T) {
 			server := devserver.Redis(t, devserver.RedisOptions{})
 			c := client(t, server.Addr)
 			l := start(t, server.Addr)
-			deploy(t, l, map[string]string{
+			near.exec(t, "CREATE TABLE valve (id bigint PRIMARY KEY, open integer)")
+			files := map[string]string{
 				"config.yaml":    config(server.Addr, near, far.connection+"applier: {on_failed_retry_interval: 1}\n"),
 				"jobs/tank.yaml": twoTargetsJob,
-			})
+			}
+			deploy(t, l, files)
 			running(t, l)
 			written := 0
 			write := func(n int) (want []string) {
@@ -73,6 +84,32 @@ func TestOneOfTwoTargets(t *testing.T) {
 					t.Errorf("a lane of the healthy target: %v", lane)
 				}
 			}
+			// What does not concern it can be changed while it is away, and what does cannot.
+			files["jobs/valve.yaml"] = valveJob
+			told := deploy(t, l, files)
+			if told.GetGeneration() != 2 || len(told.GetProblems()) == 0 || !strings.Contains(told.GetProblems()[0].GetMessage(), "stands") {
+				t.Errorf("deployed while a target is away: %v", told)
+			}
+			await(t, 60*time.Second, "the lanes of the new job", func() (bool, string) {
+				s, err := l.gateway().Status(t.Context(), &gatewayv1.StatusRequest{})
+				must(t, err)
+				n := 0
+				for _, lane := range s.GetStatus().GetLanes() {
+					if lane.GetLane().GetJob() == "valve" && lane.GetState() == capturev1.LaneState_LANE_STATE_RUNNING {
+						n++
+					}
+				}
+				return n == 4, fmt.Sprint(s)
+			})
+			must(t, c.HSet(t.Context(), "valve:7", "open", 1).Err())
+			rowsAre(t, near, "SELECT id, open FROM valve", "7|1")
+			files["jobs/tank.yaml"] = strings.Replace(twoTargetsJob, "connection: far, table: tank", "connection: far, table: other", 1)
+			refused, err := l.gateway().Deploy(t.Context(), &gatewayv1.DeployRequest{Files: yamlFiles(files)})
+			must(t, err)
+			if refused.GetGeneration() != 0 {
+				t.Error("an output was changed to a target that nobody can ask")
+			}
+
 			must(t, pg.Restart(t.Context()))
 			want = write(5)
 			rowsAre(t, near, query, want...)

@@ -1104,7 +1104,9 @@ type CheckResponse struct {
 	// Product and version of the server.
 	Server string `protobuf:"bytes,3,opt,name=server,proto3" json:"server,omitempty"`
 	// What Prepare and the first lane would create, in order.
-	Plan          []*Statement `protobuf:"bytes,4,rep,name=plan,proto3" json:"plan,omitempty"`
+	Plan []*Statement `protobuf:"bytes,4,rep,name=plan,proto3" json:"plan,omitempty"`
+	// The class of what kept the target from answering, which is among the problems then; not set when it has answered.
+	Fault         v1.FaultClass `protobuf:"varint,5,opt,name=fault,proto3,enum=slipstream.flow.v1.FaultClass" json:"fault,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1165,6 +1167,13 @@ func (x *CheckResponse) GetPlan() []*Statement {
 		return x.Plan
 	}
 	return nil
+}
+
+func (x *CheckResponse) GetFault() v1.FaultClass {
+	if x != nil {
+		return x.Fault
+	}
+	return v1.FaultClass(0)
 }
 
 // Statement is a statement with what it is for.
@@ -1819,12 +1828,13 @@ const file_slipstream_applier_v1_applier_proto_rawDesc = "" +
 	"connection\x18\x01 \x01(\v2\".slipstream.pipeline.v1.ConnectionR\n" +
 	"connection\x12/\n" +
 	"\x04jobs\x18\x02 \x03(\v2\x1b.slipstream.pipeline.v1.JobR\x04jobs\x12<\n" +
-	"\bsettings\x18\x03 \x01(\v2 .slipstream.pipeline.v1.SettingsR\bsettings\"\xd0\x01\n" +
+	"\bsettings\x18\x03 \x01(\v2 .slipstream.pipeline.v1.SettingsR\bsettings\"\x86\x02\n" +
 	"\rCheckResponse\x12;\n" +
 	"\bproblems\x18\x01 \x03(\v2\x1f.slipstream.pipeline.v1.ProblemR\bproblems\x124\n" +
 	"\x06tables\x18\x02 \x03(\v2\x1c.slipstream.applier.v1.TableR\x06tables\x12\x16\n" +
 	"\x06server\x18\x03 \x01(\tR\x06server\x124\n" +
-	"\x04plan\x18\x04 \x03(\v2 .slipstream.applier.v1.StatementR\x04plan\"]\n" +
+	"\x04plan\x18\x04 \x03(\v2 .slipstream.applier.v1.StatementR\x04plan\x124\n" +
+	"\x05fault\x18\x05 \x01(\x0e2\x1e.slipstream.flow.v1.FaultClassR\x05fault\"]\n" +
 	"\tStatement\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\tR\x03job\x12\x16\n" +
 	"\x06output\x18\x02 \x01(\rR\x06output\x12\x12\n" +
@@ -1950,7 +1960,8 @@ var file_slipstream_applier_v1_applier_proto_goTypes = []any{
 	(*v1.Lane)(nil),         // 34: slipstream.flow.v1.Lane
 	(*v1.Fault)(nil),        // 35: slipstream.flow.v1.Fault
 	(*v12.Problem)(nil),     // 36: slipstream.pipeline.v1.Problem
-	(*v1.Reject)(nil),       // 37: slipstream.flow.v1.Reject
+	(v1.FaultClass)(0),      // 37: slipstream.flow.v1.FaultClass
+	(*v1.Reject)(nil),       // 38: slipstream.flow.v1.Reject
 }
 var file_slipstream_applier_v1_applier_proto_depIdxs = []int32{
 	21, // 0: slipstream.applier.v1.ApplyRequest.open:type_name -> slipstream.flow.v1.Open
@@ -1981,36 +1992,37 @@ var file_slipstream_applier_v1_applier_proto_depIdxs = []int32{
 	36, // 25: slipstream.applier.v1.CheckResponse.problems:type_name -> slipstream.pipeline.v1.Problem
 	19, // 26: slipstream.applier.v1.CheckResponse.tables:type_name -> slipstream.applier.v1.Table
 	13, // 27: slipstream.applier.v1.CheckResponse.plan:type_name -> slipstream.applier.v1.Statement
-	31, // 28: slipstream.applier.v1.PrepareRequest.connection:type_name -> slipstream.pipeline.v1.Connection
-	32, // 29: slipstream.applier.v1.PrepareRequest.jobs:type_name -> slipstream.pipeline.v1.Job
-	33, // 30: slipstream.applier.v1.PrepareRequest.settings:type_name -> slipstream.pipeline.v1.Settings
-	13, // 31: slipstream.applier.v1.PrepareResponse.created:type_name -> slipstream.applier.v1.Statement
-	36, // 32: slipstream.applier.v1.PrepareResponse.problems:type_name -> slipstream.pipeline.v1.Problem
-	31, // 33: slipstream.applier.v1.PreviewRequest.connection:type_name -> slipstream.pipeline.v1.Connection
-	32, // 34: slipstream.applier.v1.PreviewRequest.job:type_name -> slipstream.pipeline.v1.Job
-	33, // 35: slipstream.applier.v1.PreviewRequest.settings:type_name -> slipstream.pipeline.v1.Settings
-	4,  // 36: slipstream.applier.v1.PreviewRequest.batch:type_name -> slipstream.applier.v1.RowBatch
-	34, // 37: slipstream.applier.v1.PreviewRequest.lane:type_name -> slipstream.flow.v1.Lane
-	13, // 38: slipstream.applier.v1.PreviewResponse.statements:type_name -> slipstream.applier.v1.Statement
-	18, // 39: slipstream.applier.v1.PreviewResponse.differences:type_name -> slipstream.applier.v1.RowDifference
-	37, // 40: slipstream.applier.v1.PreviewResponse.rejects:type_name -> slipstream.flow.v1.Reject
-	35, // 41: slipstream.applier.v1.PreviewResponse.fault:type_name -> slipstream.flow.v1.Fault
-	20, // 42: slipstream.applier.v1.Table.columns:type_name -> slipstream.applier.v1.TableColumn
-	2,  // 43: slipstream.applier.v1.ApplierService.Apply:input_type -> slipstream.applier.v1.ApplyRequest
-	11, // 44: slipstream.applier.v1.ApplierService.Check:input_type -> slipstream.applier.v1.CheckRequest
-	14, // 45: slipstream.applier.v1.ApplierService.Prepare:input_type -> slipstream.applier.v1.PrepareRequest
-	16, // 46: slipstream.applier.v1.ApplierService.Preview:input_type -> slipstream.applier.v1.PreviewRequest
-	9,  // 47: slipstream.applier.v1.ApplierService.Images:input_type -> slipstream.applier.v1.ImagesRequest
-	3,  // 48: slipstream.applier.v1.ApplierService.Apply:output_type -> slipstream.applier.v1.ApplyResponse
-	12, // 49: slipstream.applier.v1.ApplierService.Check:output_type -> slipstream.applier.v1.CheckResponse
-	15, // 50: slipstream.applier.v1.ApplierService.Prepare:output_type -> slipstream.applier.v1.PrepareResponse
-	17, // 51: slipstream.applier.v1.ApplierService.Preview:output_type -> slipstream.applier.v1.PreviewResponse
-	10, // 52: slipstream.applier.v1.ApplierService.Images:output_type -> slipstream.applier.v1.ImagesResponse
-	48, // [48:53] is the sub-list for method output_type
-	43, // [43:48] is the sub-list for method input_type
-	43, // [43:43] is the sub-list for extension type_name
-	43, // [43:43] is the sub-list for extension extendee
-	0,  // [0:43] is the sub-list for field type_name
+	37, // 28: slipstream.applier.v1.CheckResponse.fault:type_name -> slipstream.flow.v1.FaultClass
+	31, // 29: slipstream.applier.v1.PrepareRequest.connection:type_name -> slipstream.pipeline.v1.Connection
+	32, // 30: slipstream.applier.v1.PrepareRequest.jobs:type_name -> slipstream.pipeline.v1.Job
+	33, // 31: slipstream.applier.v1.PrepareRequest.settings:type_name -> slipstream.pipeline.v1.Settings
+	13, // 32: slipstream.applier.v1.PrepareResponse.created:type_name -> slipstream.applier.v1.Statement
+	36, // 33: slipstream.applier.v1.PrepareResponse.problems:type_name -> slipstream.pipeline.v1.Problem
+	31, // 34: slipstream.applier.v1.PreviewRequest.connection:type_name -> slipstream.pipeline.v1.Connection
+	32, // 35: slipstream.applier.v1.PreviewRequest.job:type_name -> slipstream.pipeline.v1.Job
+	33, // 36: slipstream.applier.v1.PreviewRequest.settings:type_name -> slipstream.pipeline.v1.Settings
+	4,  // 37: slipstream.applier.v1.PreviewRequest.batch:type_name -> slipstream.applier.v1.RowBatch
+	34, // 38: slipstream.applier.v1.PreviewRequest.lane:type_name -> slipstream.flow.v1.Lane
+	13, // 39: slipstream.applier.v1.PreviewResponse.statements:type_name -> slipstream.applier.v1.Statement
+	18, // 40: slipstream.applier.v1.PreviewResponse.differences:type_name -> slipstream.applier.v1.RowDifference
+	38, // 41: slipstream.applier.v1.PreviewResponse.rejects:type_name -> slipstream.flow.v1.Reject
+	35, // 42: slipstream.applier.v1.PreviewResponse.fault:type_name -> slipstream.flow.v1.Fault
+	20, // 43: slipstream.applier.v1.Table.columns:type_name -> slipstream.applier.v1.TableColumn
+	2,  // 44: slipstream.applier.v1.ApplierService.Apply:input_type -> slipstream.applier.v1.ApplyRequest
+	11, // 45: slipstream.applier.v1.ApplierService.Check:input_type -> slipstream.applier.v1.CheckRequest
+	14, // 46: slipstream.applier.v1.ApplierService.Prepare:input_type -> slipstream.applier.v1.PrepareRequest
+	16, // 47: slipstream.applier.v1.ApplierService.Preview:input_type -> slipstream.applier.v1.PreviewRequest
+	9,  // 48: slipstream.applier.v1.ApplierService.Images:input_type -> slipstream.applier.v1.ImagesRequest
+	3,  // 49: slipstream.applier.v1.ApplierService.Apply:output_type -> slipstream.applier.v1.ApplyResponse
+	12, // 50: slipstream.applier.v1.ApplierService.Check:output_type -> slipstream.applier.v1.CheckResponse
+	15, // 51: slipstream.applier.v1.ApplierService.Prepare:output_type -> slipstream.applier.v1.PrepareResponse
+	17, // 52: slipstream.applier.v1.ApplierService.Preview:output_type -> slipstream.applier.v1.PreviewResponse
+	10, // 53: slipstream.applier.v1.ApplierService.Images:output_type -> slipstream.applier.v1.ImagesResponse
+	49, // [49:54] is the sub-list for method output_type
+	44, // [44:49] is the sub-list for method input_type
+	44, // [44:44] is the sub-list for extension type_name
+	44, // [44:44] is the sub-list for extension extendee
+	0,  // [0:44] is the sub-list for field type_name
 }
 
 func init() { file_slipstream_applier_v1_applier_proto_init() }

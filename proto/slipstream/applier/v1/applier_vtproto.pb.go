@@ -1217,6 +1217,11 @@ func (m *CheckResponse) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
+	if m.Fault != 0 {
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.Fault))
+		i--
+		dAtA[i] = 0x28
+	}
 	if len(m.Plan) > 0 {
 		for iNdEx := len(m.Plan) - 1; iNdEx >= 0; iNdEx-- {
 			size, err := m.Plan[iNdEx].MarshalToSizedBufferVT(dAtA[:i])
@@ -2535,6 +2540,9 @@ func (m *CheckResponse) SizeVT() (n int) {
 			l = e.SizeVT()
 			n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
 		}
+	}
+	if m.Fault != 0 {
+		n += 1 + protohelpers.SizeOfVarint(uint64(m.Fault))
 	}
 	n += len(m.unknownFields)
 	return n
@@ -5433,6 +5441,25 @@ func (m *CheckResponse) UnmarshalVT(dAtA []byte) error {
 				return err
 			}
 			iNdEx = postIndex
+		case 5:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Fault", wireType)
+			}
+			m.Fault = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Fault |= v1.FaultClass(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
 		default:
 			iNdEx = preIndex
 			skippy, err := protohelpers.Skip(dAtA[iNdEx:])

@@ -147,6 +147,15 @@ func (m *memory) Save(_ context.Context, p *pipelinev1.Pipeline, base uint64, st
 	return p.GetGeneration(), nil
 }
 
+func (m *memory) Deployed(context.Context) ([]store.Deployed, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.err != nil || m.state.Pipeline == nil {
+		return nil, m.err
+	}
+	return []store.Deployed{{Name: m.state.Pipeline.GetName(), Generation: m.state.Pipeline.GetGeneration(), Running: m.state.Running}}, nil
+}
+
 func (m *memory) RequestResync(_ context.Context, _ string, jobs []string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()

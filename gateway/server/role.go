@@ -5,8 +5,8 @@ import "strings"
 // reading are the methods of the gateway that change nothing, here or elsewhere. Validate and TestJob are not among them:
 // they connect where the given files say, with the secrets that these refer to.
 var reading = map[string]bool{
-	"Status": true, "WatchStatus": true, "ListJobs": true, "DescribeJob": true, "ListRejected": true,
-	"ListDeadLetterStreams": true, "Trace": true,
+	"ListPipelines": true, "Status": true, "WatchStatus": true, "ListJobs": true, "DescribeJob": true,
+	"ListRejected": true, "ListDeadLetterStreams": true, "Trace": true,
 }
 
 // operating are the others. A method that is in neither is taken for one of these; a test wants each to be in one.

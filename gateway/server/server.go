@@ -36,6 +36,8 @@ import (
 type Generations interface {
 	// Current returns the current generation, or store.ErrNotDeployed.
 	Current(ctx context.Context, pipeline string) (store.State, error)
+	// Deployed lists the pipelines that are deployed, by name.
+	Deployed(ctx context.Context) ([]store.Deployed, error)
 	// Save stores the generation after base and the jobs that it makes stale, or fails with store.ErrConflict.
 	Save(ctx context.Context, p *pipelinev1.Pipeline, base uint64, stale ...*pipelinev1.StaleJob) (uint64, error)
 	// RequestResync notes that stale jobs are to be resynced.
@@ -203,10 +205,12 @@ func pipelineName(name string) (string, error) {
 	return name, nil
 }
 
+const onlyValidates = "this gateway only validates: it keeps no pipelines"
+
 // named is pipelineName for calls that need the store.
 func (s *Server) named(pipeline string) (string, error) {
 	if s.config.Store == nil {
-		return "", status.Error(codes.FailedPrecondition, "this gateway only validates: it keeps no pipelines")
+		return "", status.Error(codes.FailedPrecondition, onlyValidates)
 	}
 	return pipelineName(pipeline)
 }

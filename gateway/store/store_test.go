@@ -201,6 +201,7 @@ func TestAway(t *testing.T) {
 		"SetRunning": func(ctx context.Context) error { _, err := s.SetRunning(ctx, "p", true); return err },
 		"Generation": func(ctx context.Context) error { _, err := s.Generation(ctx, "p", 1); return err },
 		"Pipelines":  func(ctx context.Context) error { _, err := s.Pipelines(ctx); return err },
+		"Deployed":   func(ctx context.Context) error { _, err := s.Deployed(ctx); return err },
 		"Source":     func(ctx context.Context) error { _, err := s.Source(ctx); return err },
 	}
 	for name, call := range calls {

@@ -632,6 +632,153 @@ func (x *StopResponse) GetGeneration() uint64 {
 	return 0
 }
 
+// ListPipelinesRequest asks for all pipelines.
+type ListPipelinesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListPipelinesRequest) Reset() {
+	*x = ListPipelinesRequest{}
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListPipelinesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListPipelinesRequest) ProtoMessage() {}
+
+func (x *ListPipelinesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListPipelinesRequest.ProtoReflect.Descriptor instead.
+func (*ListPipelinesRequest) Descriptor() ([]byte, []int) {
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{10}
+}
+
+// ListPipelinesResponse lists pipelines.
+type ListPipelinesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Pipelines, sorted by name.
+	Pipelines     []*DeployedPipeline `protobuf:"bytes,1,rep,name=pipelines,proto3" json:"pipelines,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListPipelinesResponse) Reset() {
+	*x = ListPipelinesResponse{}
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListPipelinesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListPipelinesResponse) ProtoMessage() {}
+
+func (x *ListPipelinesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListPipelinesResponse.ProtoReflect.Descriptor instead.
+func (*ListPipelinesResponse) Descriptor() ([]byte, []int) {
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *ListPipelinesResponse) GetPipelines() []*DeployedPipeline {
+	if x != nil {
+		return x.Pipelines
+	}
+	return nil
+}
+
+// DeployedPipeline is a pipeline as it is deployed.
+type DeployedPipeline struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Generation that was deployed last.
+	Generation uint64 `protobuf:"varint,2,opt,name=generation,proto3" json:"generation,omitempty"`
+	// Whether its lanes shall run.
+	Running       bool `protobuf:"varint,3,opt,name=running,proto3" json:"running,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeployedPipeline) Reset() {
+	*x = DeployedPipeline{}
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeployedPipeline) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeployedPipeline) ProtoMessage() {}
+
+func (x *DeployedPipeline) ProtoReflect() protoreflect.Message {
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeployedPipeline.ProtoReflect.Descriptor instead.
+func (*DeployedPipeline) Descriptor() ([]byte, []int) {
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *DeployedPipeline) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *DeployedPipeline) GetGeneration() uint64 {
+	if x != nil {
+		return x.Generation
+	}
+	return 0
+}
+
+func (x *DeployedPipeline) GetRunning() bool {
+	if x != nil {
+		return x.Running
+	}
+	return false
+}
+
 // StatusRequest names the pipeline.
 type StatusRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -643,7 +790,7 @@ type StatusRequest struct {
 
 func (x *StatusRequest) Reset() {
 	*x = StatusRequest{}
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[10]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -655,7 +802,7 @@ func (x *StatusRequest) String() string {
 func (*StatusRequest) ProtoMessage() {}
 
 func (x *StatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[10]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -668,7 +815,7 @@ func (x *StatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusRequest.ProtoReflect.Descriptor instead.
 func (*StatusRequest) Descriptor() ([]byte, []int) {
-	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{10}
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *StatusRequest) GetPipeline() string {
@@ -697,7 +844,7 @@ type StatusResponse struct {
 
 func (x *StatusResponse) Reset() {
 	*x = StatusResponse{}
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[11]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -709,7 +856,7 @@ func (x *StatusResponse) String() string {
 func (*StatusResponse) ProtoMessage() {}
 
 func (x *StatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[11]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -722,7 +869,7 @@ func (x *StatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusResponse.ProtoReflect.Descriptor instead.
 func (*StatusResponse) Descriptor() ([]byte, []int) {
-	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{11}
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *StatusResponse) GetStatus() *v12.PipelineStatus {
@@ -773,7 +920,7 @@ type WatchStatusRequest struct {
 
 func (x *WatchStatusRequest) Reset() {
 	*x = WatchStatusRequest{}
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[12]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -785,7 +932,7 @@ func (x *WatchStatusRequest) String() string {
 func (*WatchStatusRequest) ProtoMessage() {}
 
 func (x *WatchStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[12]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -798,7 +945,7 @@ func (x *WatchStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchStatusRequest.ProtoReflect.Descriptor instead.
 func (*WatchStatusRequest) Descriptor() ([]byte, []int) {
-	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{12}
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *WatchStatusRequest) GetPipeline() string {
@@ -826,7 +973,7 @@ type WatchStatusResponse struct {
 
 func (x *WatchStatusResponse) Reset() {
 	*x = WatchStatusResponse{}
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[13]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -838,7 +985,7 @@ func (x *WatchStatusResponse) String() string {
 func (*WatchStatusResponse) ProtoMessage() {}
 
 func (x *WatchStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[13]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -851,7 +998,7 @@ func (x *WatchStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchStatusResponse.ProtoReflect.Descriptor instead.
 func (*WatchStatusResponse) Descriptor() ([]byte, []int) {
-	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{13}
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *WatchStatusResponse) GetStatus() *StatusResponse {
@@ -884,7 +1031,7 @@ type ConnectionStatus struct {
 
 func (x *ConnectionStatus) Reset() {
 	*x = ConnectionStatus{}
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[14]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -896,7 +1043,7 @@ func (x *ConnectionStatus) String() string {
 func (*ConnectionStatus) ProtoMessage() {}
 
 func (x *ConnectionStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[14]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -909,7 +1056,7 @@ func (x *ConnectionStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConnectionStatus.ProtoReflect.Descriptor instead.
 func (*ConnectionStatus) Descriptor() ([]byte, []int) {
-	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{14}
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ConnectionStatus) GetName() string {
@@ -978,7 +1125,7 @@ type ServiceStatus struct {
 
 func (x *ServiceStatus) Reset() {
 	*x = ServiceStatus{}
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[15]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -990,7 +1137,7 @@ func (x *ServiceStatus) String() string {
 func (*ServiceStatus) ProtoMessage() {}
 
 func (x *ServiceStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[15]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1003,7 +1150,7 @@ func (x *ServiceStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServiceStatus.ProtoReflect.Descriptor instead.
 func (*ServiceStatus) Descriptor() ([]byte, []int) {
-	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{15}
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ServiceStatus) GetName() string {
@@ -1045,7 +1192,7 @@ type ListJobsRequest struct {
 
 func (x *ListJobsRequest) Reset() {
 	*x = ListJobsRequest{}
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[16]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1057,7 +1204,7 @@ func (x *ListJobsRequest) String() string {
 func (*ListJobsRequest) ProtoMessage() {}
 
 func (x *ListJobsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[16]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1070,7 +1217,7 @@ func (x *ListJobsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListJobsRequest.ProtoReflect.Descriptor instead.
 func (*ListJobsRequest) Descriptor() ([]byte, []int) {
-	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{16}
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ListJobsRequest) GetPipeline() string {
@@ -1093,7 +1240,7 @@ type ListJobsResponse struct {
 
 func (x *ListJobsResponse) Reset() {
 	*x = ListJobsResponse{}
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[17]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1105,7 +1252,7 @@ func (x *ListJobsResponse) String() string {
 func (*ListJobsResponse) ProtoMessage() {}
 
 func (x *ListJobsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[17]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1118,7 +1265,7 @@ func (x *ListJobsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListJobsResponse.ProtoReflect.Descriptor instead.
 func (*ListJobsResponse) Descriptor() ([]byte, []int) {
-	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{17}
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ListJobsResponse) GetJobs() []*v1.Job {
@@ -1148,7 +1295,7 @@ type DescribeJobRequest struct {
 
 func (x *DescribeJobRequest) Reset() {
 	*x = DescribeJobRequest{}
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[18]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1160,7 +1307,7 @@ func (x *DescribeJobRequest) String() string {
 func (*DescribeJobRequest) ProtoMessage() {}
 
 func (x *DescribeJobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[18]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1173,7 +1320,7 @@ func (x *DescribeJobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeJobRequest.ProtoReflect.Descriptor instead.
 func (*DescribeJobRequest) Descriptor() ([]byte, []int) {
-	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{18}
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *DescribeJobRequest) GetPipeline() string {
@@ -1205,7 +1352,7 @@ type DescribeJobResponse struct {
 
 func (x *DescribeJobResponse) Reset() {
 	*x = DescribeJobResponse{}
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[19]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1217,7 +1364,7 @@ func (x *DescribeJobResponse) String() string {
 func (*DescribeJobResponse) ProtoMessage() {}
 
 func (x *DescribeJobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[19]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1230,7 +1377,7 @@ func (x *DescribeJobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeJobResponse.ProtoReflect.Descriptor instead.
 func (*DescribeJobResponse) Descriptor() ([]byte, []int) {
-	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{19}
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *DescribeJobResponse) GetYaml() string {
@@ -1275,7 +1422,7 @@ type ListRejectedRequest struct {
 
 func (x *ListRejectedRequest) Reset() {
 	*x = ListRejectedRequest{}
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[20]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1287,7 +1434,7 @@ func (x *ListRejectedRequest) String() string {
 func (*ListRejectedRequest) ProtoMessage() {}
 
 func (x *ListRejectedRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[20]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1300,7 +1447,7 @@ func (x *ListRejectedRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRejectedRequest.ProtoReflect.Descriptor instead.
 func (*ListRejectedRequest) Descriptor() ([]byte, []int) {
-	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{20}
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ListRejectedRequest) GetPipeline() string {
@@ -1356,7 +1503,7 @@ type ListRejectedResponse struct {
 
 func (x *ListRejectedResponse) Reset() {
 	*x = ListRejectedResponse{}
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[21]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1368,7 +1515,7 @@ func (x *ListRejectedResponse) String() string {
 func (*ListRejectedResponse) ProtoMessage() {}
 
 func (x *ListRejectedResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[21]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1381,7 +1528,7 @@ func (x *ListRejectedResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRejectedResponse.ProtoReflect.Descriptor instead.
 func (*ListRejectedResponse) Descriptor() ([]byte, []int) {
-	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{21}
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ListRejectedResponse) GetStreams() []*v12.DeadLetterStream {
@@ -1412,7 +1559,7 @@ type ReplayRequest struct {
 
 func (x *ReplayRequest) Reset() {
 	*x = ReplayRequest{}
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[22]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1424,7 +1571,7 @@ func (x *ReplayRequest) String() string {
 func (*ReplayRequest) ProtoMessage() {}
 
 func (x *ReplayRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[22]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1437,7 +1584,7 @@ func (x *ReplayRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplayRequest.ProtoReflect.Descriptor instead.
 func (*ReplayRequest) Descriptor() ([]byte, []int) {
-	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{22}
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ReplayRequest) GetPipeline() string {
@@ -1493,7 +1640,7 @@ type ReplayResponse struct {
 
 func (x *ReplayResponse) Reset() {
 	*x = ReplayResponse{}
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[23]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1505,7 +1652,7 @@ func (x *ReplayResponse) String() string {
 func (*ReplayResponse) ProtoMessage() {}
 
 func (x *ReplayResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[23]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1518,7 +1665,7 @@ func (x *ReplayResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplayResponse.ProtoReflect.Descriptor instead.
 func (*ReplayResponse) Descriptor() ([]byte, []int) {
-	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{23}
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ReplayResponse) GetStreams() []*v12.ReplayedStream {
@@ -1553,7 +1700,7 @@ type TestJobRequest struct {
 
 func (x *TestJobRequest) Reset() {
 	*x = TestJobRequest{}
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[24]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1565,7 +1712,7 @@ func (x *TestJobRequest) String() string {
 func (*TestJobRequest) ProtoMessage() {}
 
 func (x *TestJobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[24]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1578,7 +1725,7 @@ func (x *TestJobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TestJobRequest.ProtoReflect.Descriptor instead.
 func (*TestJobRequest) Descriptor() ([]byte, []int) {
-	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{24}
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *TestJobRequest) GetPipeline() string {
@@ -1656,7 +1803,7 @@ type TestRecord struct {
 
 func (x *TestRecord) Reset() {
 	*x = TestRecord{}
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[25]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1668,7 +1815,7 @@ func (x *TestRecord) String() string {
 func (*TestRecord) ProtoMessage() {}
 
 func (x *TestRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[25]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1681,7 +1828,7 @@ func (x *TestRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TestRecord.ProtoReflect.Descriptor instead.
 func (*TestRecord) Descriptor() ([]byte, []int) {
-	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{25}
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *TestRecord) GetKey() string {
@@ -1738,7 +1885,7 @@ type TestJobResponse struct {
 
 func (x *TestJobResponse) Reset() {
 	*x = TestJobResponse{}
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[26]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1750,7 +1897,7 @@ func (x *TestJobResponse) String() string {
 func (*TestJobResponse) ProtoMessage() {}
 
 func (x *TestJobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[26]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1763,7 +1910,7 @@ func (x *TestJobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TestJobResponse.ProtoReflect.Descriptor instead.
 func (*TestJobResponse) Descriptor() ([]byte, []int) {
-	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{26}
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *TestJobResponse) GetProblems() []*v1.Problem {
@@ -1814,7 +1961,7 @@ type TestedConnection struct {
 
 func (x *TestedConnection) Reset() {
 	*x = TestedConnection{}
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[27]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1826,7 +1973,7 @@ func (x *TestedConnection) String() string {
 func (*TestedConnection) ProtoMessage() {}
 
 func (x *TestedConnection) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[27]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1839,7 +1986,7 @@ func (x *TestedConnection) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TestedConnection.ProtoReflect.Descriptor instead.
 func (*TestedConnection) Descriptor() ([]byte, []int) {
-	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{27}
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *TestedConnection) GetConnection() string {
@@ -1867,7 +2014,7 @@ type ListDeadLetterStreamsRequest struct {
 
 func (x *ListDeadLetterStreamsRequest) Reset() {
 	*x = ListDeadLetterStreamsRequest{}
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[28]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1879,7 +2026,7 @@ func (x *ListDeadLetterStreamsRequest) String() string {
 func (*ListDeadLetterStreamsRequest) ProtoMessage() {}
 
 func (x *ListDeadLetterStreamsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[28]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1892,7 +2039,7 @@ func (x *ListDeadLetterStreamsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDeadLetterStreamsRequest.ProtoReflect.Descriptor instead.
 func (*ListDeadLetterStreamsRequest) Descriptor() ([]byte, []int) {
-	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{28}
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ListDeadLetterStreamsRequest) GetPipeline() string {
@@ -1913,7 +2060,7 @@ type ListDeadLetterStreamsResponse struct {
 
 func (x *ListDeadLetterStreamsResponse) Reset() {
 	*x = ListDeadLetterStreamsResponse{}
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[29]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1925,7 +2072,7 @@ func (x *ListDeadLetterStreamsResponse) String() string {
 func (*ListDeadLetterStreamsResponse) ProtoMessage() {}
 
 func (x *ListDeadLetterStreamsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[29]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1938,7 +2085,7 @@ func (x *ListDeadLetterStreamsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDeadLetterStreamsResponse.ProtoReflect.Descriptor instead.
 func (*ListDeadLetterStreamsResponse) Descriptor() ([]byte, []int) {
-	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{29}
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ListDeadLetterStreamsResponse) GetStreams() []*v12.DeadLetterStream {
@@ -1961,7 +2108,7 @@ type ResyncRequest struct {
 
 func (x *ResyncRequest) Reset() {
 	*x = ResyncRequest{}
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[30]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1973,7 +2120,7 @@ func (x *ResyncRequest) String() string {
 func (*ResyncRequest) ProtoMessage() {}
 
 func (x *ResyncRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[30]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1986,7 +2133,7 @@ func (x *ResyncRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResyncRequest.ProtoReflect.Descriptor instead.
 func (*ResyncRequest) Descriptor() ([]byte, []int) {
-	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{30}
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ResyncRequest) GetPipeline() string {
@@ -2014,7 +2161,7 @@ type ResyncResponse struct {
 
 func (x *ResyncResponse) Reset() {
 	*x = ResyncResponse{}
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[31]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2026,7 +2173,7 @@ func (x *ResyncResponse) String() string {
 func (*ResyncResponse) ProtoMessage() {}
 
 func (x *ResyncResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[31]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2039,7 +2186,7 @@ func (x *ResyncResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResyncResponse.ProtoReflect.Descriptor instead.
 func (*ResyncResponse) Descriptor() ([]byte, []int) {
-	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{31}
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ResyncResponse) GetSweeps() []*v12.RequestedSweep {
@@ -2062,7 +2209,7 @@ type ResetRequest struct {
 
 func (x *ResetRequest) Reset() {
 	*x = ResetRequest{}
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[32]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2074,7 +2221,7 @@ func (x *ResetRequest) String() string {
 func (*ResetRequest) ProtoMessage() {}
 
 func (x *ResetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[32]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2087,7 +2234,7 @@ func (x *ResetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResetRequest.ProtoReflect.Descriptor instead.
 func (*ResetRequest) Descriptor() ([]byte, []int) {
-	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{32}
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *ResetRequest) GetPipeline() string {
@@ -2115,7 +2262,7 @@ type ResetResponse struct {
 
 func (x *ResetResponse) Reset() {
 	*x = ResetResponse{}
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[33]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2127,7 +2274,7 @@ func (x *ResetResponse) String() string {
 func (*ResetResponse) ProtoMessage() {}
 
 func (x *ResetResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[33]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2140,7 +2287,7 @@ func (x *ResetResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResetResponse.ProtoReflect.Descriptor instead.
 func (*ResetResponse) Descriptor() ([]byte, []int) {
-	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{33}
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *ResetResponse) GetSweeps() []*v12.RequestedSweep {
@@ -2165,7 +2312,7 @@ type ConfigureRequest struct {
 
 func (x *ConfigureRequest) Reset() {
 	*x = ConfigureRequest{}
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[34]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2177,7 +2324,7 @@ func (x *ConfigureRequest) String() string {
 func (*ConfigureRequest) ProtoMessage() {}
 
 func (x *ConfigureRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[34]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2190,7 +2337,7 @@ func (x *ConfigureRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigureRequest.ProtoReflect.Descriptor instead.
 func (*ConfigureRequest) Descriptor() ([]byte, []int) {
-	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{34}
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ConfigureRequest) GetPipeline() string {
@@ -2227,7 +2374,7 @@ type ConfigureResponse struct {
 
 func (x *ConfigureResponse) Reset() {
 	*x = ConfigureResponse{}
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[35]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2239,7 +2386,7 @@ func (x *ConfigureResponse) String() string {
 func (*ConfigureResponse) ProtoMessage() {}
 
 func (x *ConfigureResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[35]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2252,7 +2399,7 @@ func (x *ConfigureResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigureResponse.ProtoReflect.Descriptor instead.
 func (*ConfigureResponse) Descriptor() ([]byte, []int) {
-	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{35}
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ConfigureResponse) GetProblems() []*v1.Problem {
@@ -2288,7 +2435,7 @@ type SupportPackageRequest struct {
 
 func (x *SupportPackageRequest) Reset() {
 	*x = SupportPackageRequest{}
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[36]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2300,7 +2447,7 @@ func (x *SupportPackageRequest) String() string {
 func (*SupportPackageRequest) ProtoMessage() {}
 
 func (x *SupportPackageRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[36]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2313,7 +2460,7 @@ func (x *SupportPackageRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SupportPackageRequest.ProtoReflect.Descriptor instead.
 func (*SupportPackageRequest) Descriptor() ([]byte, []int) {
-	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{36}
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *SupportPackageRequest) GetPipeline() string {
@@ -2364,7 +2511,7 @@ type SupportPackageResponse struct {
 
 func (x *SupportPackageResponse) Reset() {
 	*x = SupportPackageResponse{}
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[37]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2376,7 +2523,7 @@ func (x *SupportPackageResponse) String() string {
 func (*SupportPackageResponse) ProtoMessage() {}
 
 func (x *SupportPackageResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[37]
+	mi := &file_slipstream_gateway_v1_gateway_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2389,7 +2536,7 @@ func (x *SupportPackageResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SupportPackageResponse.ProtoReflect.Descriptor instead.
 func (*SupportPackageResponse) Descriptor() ([]byte, []int) {
-	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{37}
+	return file_slipstream_gateway_v1_gateway_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *SupportPackageResponse) GetPath() string {
@@ -2457,7 +2604,16 @@ const file_slipstream_gateway_v1_gateway_proto_rawDesc = "" +
 	"\fStopResponse\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x01 \x01(\x04R\n" +
-	"generation\"+\n" +
+	"generation\"\x16\n" +
+	"\x14ListPipelinesRequest\"^\n" +
+	"\x15ListPipelinesResponse\x12E\n" +
+	"\tpipelines\x18\x01 \x03(\v2'.slipstream.gateway.v1.DeployedPipelineR\tpipelines\"`\n" +
+	"\x10DeployedPipeline\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1e\n" +
+	"\n" +
+	"generation\x18\x02 \x01(\x04R\n" +
+	"generation\x12\x18\n" +
+	"\arunning\x18\x03 \x01(\bR\arunning\"+\n" +
 	"\rStatusRequest\x12\x1a\n" +
 	"\bpipeline\x18\x01 \x01(\tR\bpipeline\"\xae\x02\n" +
 	"\x0eStatusResponse\x12=\n" +
@@ -2574,12 +2730,13 @@ const file_slipstream_gateway_v1_gateway_proto_rawDesc = "" +
 	"\blog_days\x18\x05 \x01(\rR\alogDays\"@\n" +
 	"\x16SupportPackageResponse\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12\x12\n" +
-	"\x04data\x18\x02 \x01(\fR\x04data2\xdc\f\n" +
+	"\x04data\x18\x02 \x01(\fR\x04data2\xc8\r\n" +
 	"\x0eGatewayService\x12[\n" +
 	"\bValidate\x12&.slipstream.gateway.v1.ValidateRequest\x1a'.slipstream.gateway.v1.ValidateResponse\x12U\n" +
 	"\x06Deploy\x12$.slipstream.gateway.v1.DeployRequest\x1a%.slipstream.gateway.v1.DeployResponse\x12R\n" +
 	"\x05Start\x12#.slipstream.gateway.v1.StartRequest\x1a$.slipstream.gateway.v1.StartResponse\x12O\n" +
-	"\x04Stop\x12\".slipstream.gateway.v1.StopRequest\x1a#.slipstream.gateway.v1.StopResponse\x12U\n" +
+	"\x04Stop\x12\".slipstream.gateway.v1.StopRequest\x1a#.slipstream.gateway.v1.StopResponse\x12j\n" +
+	"\rListPipelines\x12+.slipstream.gateway.v1.ListPipelinesRequest\x1a,.slipstream.gateway.v1.ListPipelinesResponse\x12U\n" +
 	"\x06Status\x12$.slipstream.gateway.v1.StatusRequest\x1a%.slipstream.gateway.v1.StatusResponse\x12f\n" +
 	"\vWatchStatus\x12).slipstream.gateway.v1.WatchStatusRequest\x1a*.slipstream.gateway.v1.WatchStatusResponse0\x01\x12[\n" +
 	"\bListJobs\x12&.slipstream.gateway.v1.ListJobsRequest\x1a'.slipstream.gateway.v1.ListJobsResponse\x12d\n" +
@@ -2607,7 +2764,7 @@ func file_slipstream_gateway_v1_gateway_proto_rawDescGZIP() []byte {
 	return file_slipstream_gateway_v1_gateway_proto_rawDescData
 }
 
-var file_slipstream_gateway_v1_gateway_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
+var file_slipstream_gateway_v1_gateway_proto_msgTypes = make([]protoimpl.MessageInfo, 41)
 var file_slipstream_gateway_v1_gateway_proto_goTypes = []any{
 	(*ValidateRequest)(nil),               // 0: slipstream.gateway.v1.ValidateRequest
 	(*ValidateResponse)(nil),              // 1: slipstream.gateway.v1.ValidateResponse
@@ -2619,126 +2776,132 @@ var file_slipstream_gateway_v1_gateway_proto_goTypes = []any{
 	(*StartResponse)(nil),                 // 7: slipstream.gateway.v1.StartResponse
 	(*StopRequest)(nil),                   // 8: slipstream.gateway.v1.StopRequest
 	(*StopResponse)(nil),                  // 9: slipstream.gateway.v1.StopResponse
-	(*StatusRequest)(nil),                 // 10: slipstream.gateway.v1.StatusRequest
-	(*StatusResponse)(nil),                // 11: slipstream.gateway.v1.StatusResponse
-	(*WatchStatusRequest)(nil),            // 12: slipstream.gateway.v1.WatchStatusRequest
-	(*WatchStatusResponse)(nil),           // 13: slipstream.gateway.v1.WatchStatusResponse
-	(*ConnectionStatus)(nil),              // 14: slipstream.gateway.v1.ConnectionStatus
-	(*ServiceStatus)(nil),                 // 15: slipstream.gateway.v1.ServiceStatus
-	(*ListJobsRequest)(nil),               // 16: slipstream.gateway.v1.ListJobsRequest
-	(*ListJobsResponse)(nil),              // 17: slipstream.gateway.v1.ListJobsResponse
-	(*DescribeJobRequest)(nil),            // 18: slipstream.gateway.v1.DescribeJobRequest
-	(*DescribeJobResponse)(nil),           // 19: slipstream.gateway.v1.DescribeJobResponse
-	(*ListRejectedRequest)(nil),           // 20: slipstream.gateway.v1.ListRejectedRequest
-	(*ListRejectedResponse)(nil),          // 21: slipstream.gateway.v1.ListRejectedResponse
-	(*ReplayRequest)(nil),                 // 22: slipstream.gateway.v1.ReplayRequest
-	(*ReplayResponse)(nil),                // 23: slipstream.gateway.v1.ReplayResponse
-	(*TestJobRequest)(nil),                // 24: slipstream.gateway.v1.TestJobRequest
-	(*TestRecord)(nil),                    // 25: slipstream.gateway.v1.TestRecord
-	(*TestJobResponse)(nil),               // 26: slipstream.gateway.v1.TestJobResponse
-	(*TestedConnection)(nil),              // 27: slipstream.gateway.v1.TestedConnection
-	(*ListDeadLetterStreamsRequest)(nil),  // 28: slipstream.gateway.v1.ListDeadLetterStreamsRequest
-	(*ListDeadLetterStreamsResponse)(nil), // 29: slipstream.gateway.v1.ListDeadLetterStreamsResponse
-	(*ResyncRequest)(nil),                 // 30: slipstream.gateway.v1.ResyncRequest
-	(*ResyncResponse)(nil),                // 31: slipstream.gateway.v1.ResyncResponse
-	(*ResetRequest)(nil),                  // 32: slipstream.gateway.v1.ResetRequest
-	(*ResetResponse)(nil),                 // 33: slipstream.gateway.v1.ResetResponse
-	(*ConfigureRequest)(nil),              // 34: slipstream.gateway.v1.ConfigureRequest
-	(*ConfigureResponse)(nil),             // 35: slipstream.gateway.v1.ConfigureResponse
-	(*SupportPackageRequest)(nil),         // 36: slipstream.gateway.v1.SupportPackageRequest
-	(*SupportPackageResponse)(nil),        // 37: slipstream.gateway.v1.SupportPackageResponse
-	(*v1.File)(nil),                       // 38: slipstream.pipeline.v1.File
-	(*v1.Problem)(nil),                    // 39: slipstream.pipeline.v1.Problem
-	(*v1.Pipeline)(nil),                   // 40: slipstream.pipeline.v1.Pipeline
-	(*v11.Statement)(nil),                 // 41: slipstream.applier.v1.Statement
-	(*v1.StaleJob)(nil),                   // 42: slipstream.pipeline.v1.StaleJob
-	(*v1.MeaningChange)(nil),              // 43: slipstream.pipeline.v1.MeaningChange
-	(*v12.PipelineStatus)(nil),            // 44: slipstream.capture.v1.PipelineStatus
-	(*v1.Job)(nil),                        // 45: slipstream.pipeline.v1.Job
-	(*v12.DeadLetterStream)(nil),          // 46: slipstream.capture.v1.DeadLetterStream
-	(*v12.ReplayedStream)(nil),            // 47: slipstream.capture.v1.ReplayedStream
-	(*v13.PreviewedChange)(nil),           // 48: slipstream.transformer.v1.PreviewedChange
-	(*v11.PreviewResponse)(nil),           // 49: slipstream.applier.v1.PreviewResponse
-	(*v12.RequestedSweep)(nil),            // 50: slipstream.capture.v1.RequestedSweep
-	(*v12.Finding)(nil),                   // 51: slipstream.capture.v1.Finding
-	(*TraceRequest)(nil),                  // 52: slipstream.gateway.v1.TraceRequest
-	(*TraceResponse)(nil),                 // 53: slipstream.gateway.v1.TraceResponse
+	(*ListPipelinesRequest)(nil),          // 10: slipstream.gateway.v1.ListPipelinesRequest
+	(*ListPipelinesResponse)(nil),         // 11: slipstream.gateway.v1.ListPipelinesResponse
+	(*DeployedPipeline)(nil),              // 12: slipstream.gateway.v1.DeployedPipeline
+	(*StatusRequest)(nil),                 // 13: slipstream.gateway.v1.StatusRequest
+	(*StatusResponse)(nil),                // 14: slipstream.gateway.v1.StatusResponse
+	(*WatchStatusRequest)(nil),            // 15: slipstream.gateway.v1.WatchStatusRequest
+	(*WatchStatusResponse)(nil),           // 16: slipstream.gateway.v1.WatchStatusResponse
+	(*ConnectionStatus)(nil),              // 17: slipstream.gateway.v1.ConnectionStatus
+	(*ServiceStatus)(nil),                 // 18: slipstream.gateway.v1.ServiceStatus
+	(*ListJobsRequest)(nil),               // 19: slipstream.gateway.v1.ListJobsRequest
+	(*ListJobsResponse)(nil),              // 20: slipstream.gateway.v1.ListJobsResponse
+	(*DescribeJobRequest)(nil),            // 21: slipstream.gateway.v1.DescribeJobRequest
+	(*DescribeJobResponse)(nil),           // 22: slipstream.gateway.v1.DescribeJobResponse
+	(*ListRejectedRequest)(nil),           // 23: slipstream.gateway.v1.ListRejectedRequest
+	(*ListRejectedResponse)(nil),          // 24: slipstream.gateway.v1.ListRejectedResponse
+	(*ReplayRequest)(nil),                 // 25: slipstream.gateway.v1.ReplayRequest
+	(*ReplayResponse)(nil),                // 26: slipstream.gateway.v1.ReplayResponse
+	(*TestJobRequest)(nil),                // 27: slipstream.gateway.v1.TestJobRequest
+	(*TestRecord)(nil),                    // 28: slipstream.gateway.v1.TestRecord
+	(*TestJobResponse)(nil),               // 29: slipstream.gateway.v1.TestJobResponse
+	(*TestedConnection)(nil),              // 30: slipstream.gateway.v1.TestedConnection
+	(*ListDeadLetterStreamsRequest)(nil),  // 31: slipstream.gateway.v1.ListDeadLetterStreamsRequest
+	(*ListDeadLetterStreamsResponse)(nil), // 32: slipstream.gateway.v1.ListDeadLetterStreamsResponse
+	(*ResyncRequest)(nil),                 // 33: slipstream.gateway.v1.ResyncRequest
+	(*ResyncResponse)(nil),                // 34: slipstream.gateway.v1.ResyncResponse
+	(*ResetRequest)(nil),                  // 35: slipstream.gateway.v1.ResetRequest
+	(*ResetResponse)(nil),                 // 36: slipstream.gateway.v1.ResetResponse
+	(*ConfigureRequest)(nil),              // 37: slipstream.gateway.v1.ConfigureRequest
+	(*ConfigureResponse)(nil),             // 38: slipstream.gateway.v1.ConfigureResponse
+	(*SupportPackageRequest)(nil),         // 39: slipstream.gateway.v1.SupportPackageRequest
+	(*SupportPackageResponse)(nil),        // 40: slipstream.gateway.v1.SupportPackageResponse
+	(*v1.File)(nil),                       // 41: slipstream.pipeline.v1.File
+	(*v1.Problem)(nil),                    // 42: slipstream.pipeline.v1.Problem
+	(*v1.Pipeline)(nil),                   // 43: slipstream.pipeline.v1.Pipeline
+	(*v11.Statement)(nil),                 // 44: slipstream.applier.v1.Statement
+	(*v1.StaleJob)(nil),                   // 45: slipstream.pipeline.v1.StaleJob
+	(*v1.MeaningChange)(nil),              // 46: slipstream.pipeline.v1.MeaningChange
+	(*v12.PipelineStatus)(nil),            // 47: slipstream.capture.v1.PipelineStatus
+	(*v1.Job)(nil),                        // 48: slipstream.pipeline.v1.Job
+	(*v12.DeadLetterStream)(nil),          // 49: slipstream.capture.v1.DeadLetterStream
+	(*v12.ReplayedStream)(nil),            // 50: slipstream.capture.v1.ReplayedStream
+	(*v13.PreviewedChange)(nil),           // 51: slipstream.transformer.v1.PreviewedChange
+	(*v11.PreviewResponse)(nil),           // 52: slipstream.applier.v1.PreviewResponse
+	(*v12.RequestedSweep)(nil),            // 53: slipstream.capture.v1.RequestedSweep
+	(*v12.Finding)(nil),                   // 54: slipstream.capture.v1.Finding
+	(*TraceRequest)(nil),                  // 55: slipstream.gateway.v1.TraceRequest
+	(*TraceResponse)(nil),                 // 56: slipstream.gateway.v1.TraceResponse
 }
 var file_slipstream_gateway_v1_gateway_proto_depIdxs = []int32{
-	38, // 0: slipstream.gateway.v1.ValidateRequest.files:type_name -> slipstream.pipeline.v1.File
-	39, // 1: slipstream.gateway.v1.ValidateResponse.problems:type_name -> slipstream.pipeline.v1.Problem
-	40, // 2: slipstream.gateway.v1.ValidateResponse.pipeline:type_name -> slipstream.pipeline.v1.Pipeline
+	41, // 0: slipstream.gateway.v1.ValidateRequest.files:type_name -> slipstream.pipeline.v1.File
+	42, // 1: slipstream.gateway.v1.ValidateResponse.problems:type_name -> slipstream.pipeline.v1.Problem
+	43, // 2: slipstream.gateway.v1.ValidateResponse.pipeline:type_name -> slipstream.pipeline.v1.Pipeline
 	2,  // 3: slipstream.gateway.v1.ValidateResponse.plan:type_name -> slipstream.gateway.v1.ConnectionPlan
-	41, // 4: slipstream.gateway.v1.ConnectionPlan.statements:type_name -> slipstream.applier.v1.Statement
-	38, // 5: slipstream.gateway.v1.DeployRequest.files:type_name -> slipstream.pipeline.v1.File
-	39, // 6: slipstream.gateway.v1.DeployResponse.problems:type_name -> slipstream.pipeline.v1.Problem
+	44, // 4: slipstream.gateway.v1.ConnectionPlan.statements:type_name -> slipstream.applier.v1.Statement
+	41, // 5: slipstream.gateway.v1.DeployRequest.files:type_name -> slipstream.pipeline.v1.File
+	42, // 6: slipstream.gateway.v1.DeployResponse.problems:type_name -> slipstream.pipeline.v1.Problem
 	2,  // 7: slipstream.gateway.v1.DeployResponse.created:type_name -> slipstream.gateway.v1.ConnectionPlan
 	5,  // 8: slipstream.gateway.v1.DeployResponse.changed_jobs:type_name -> slipstream.gateway.v1.ChangedJob
-	42, // 9: slipstream.gateway.v1.DeployResponse.stale:type_name -> slipstream.pipeline.v1.StaleJob
-	43, // 10: slipstream.gateway.v1.ChangedJob.changes:type_name -> slipstream.pipeline.v1.MeaningChange
-	44, // 11: slipstream.gateway.v1.StatusResponse.status:type_name -> slipstream.capture.v1.PipelineStatus
-	14, // 12: slipstream.gateway.v1.StatusResponse.connections:type_name -> slipstream.gateway.v1.ConnectionStatus
-	15, // 13: slipstream.gateway.v1.StatusResponse.services:type_name -> slipstream.gateway.v1.ServiceStatus
-	42, // 14: slipstream.gateway.v1.StatusResponse.stale:type_name -> slipstream.pipeline.v1.StaleJob
-	11, // 15: slipstream.gateway.v1.WatchStatusResponse.status:type_name -> slipstream.gateway.v1.StatusResponse
-	45, // 16: slipstream.gateway.v1.ListJobsResponse.jobs:type_name -> slipstream.pipeline.v1.Job
-	42, // 17: slipstream.gateway.v1.ListJobsResponse.stale:type_name -> slipstream.pipeline.v1.StaleJob
-	45, // 18: slipstream.gateway.v1.DescribeJobResponse.job:type_name -> slipstream.pipeline.v1.Job
-	42, // 19: slipstream.gateway.v1.DescribeJobResponse.stale:type_name -> slipstream.pipeline.v1.StaleJob
-	46, // 20: slipstream.gateway.v1.ListRejectedResponse.streams:type_name -> slipstream.capture.v1.DeadLetterStream
-	47, // 21: slipstream.gateway.v1.ReplayResponse.streams:type_name -> slipstream.capture.v1.ReplayedStream
-	38, // 22: slipstream.gateway.v1.TestJobRequest.files:type_name -> slipstream.pipeline.v1.File
-	25, // 23: slipstream.gateway.v1.TestJobRequest.records:type_name -> slipstream.gateway.v1.TestRecord
-	39, // 24: slipstream.gateway.v1.TestJobResponse.problems:type_name -> slipstream.pipeline.v1.Problem
-	48, // 25: slipstream.gateway.v1.TestJobResponse.changes:type_name -> slipstream.transformer.v1.PreviewedChange
-	27, // 26: slipstream.gateway.v1.TestJobResponse.connections:type_name -> slipstream.gateway.v1.TestedConnection
-	49, // 27: slipstream.gateway.v1.TestedConnection.preview:type_name -> slipstream.applier.v1.PreviewResponse
-	46, // 28: slipstream.gateway.v1.ListDeadLetterStreamsResponse.streams:type_name -> slipstream.capture.v1.DeadLetterStream
-	50, // 29: slipstream.gateway.v1.ResyncResponse.sweeps:type_name -> slipstream.capture.v1.RequestedSweep
-	50, // 30: slipstream.gateway.v1.ResetResponse.sweeps:type_name -> slipstream.capture.v1.RequestedSweep
-	38, // 31: slipstream.gateway.v1.ConfigureRequest.files:type_name -> slipstream.pipeline.v1.File
-	39, // 32: slipstream.gateway.v1.ConfigureResponse.problems:type_name -> slipstream.pipeline.v1.Problem
-	51, // 33: slipstream.gateway.v1.ConfigureResponse.findings:type_name -> slipstream.capture.v1.Finding
-	52, // 34: slipstream.gateway.v1.SupportPackageRequest.trace:type_name -> slipstream.gateway.v1.TraceRequest
-	0,  // 35: slipstream.gateway.v1.GatewayService.Validate:input_type -> slipstream.gateway.v1.ValidateRequest
-	3,  // 36: slipstream.gateway.v1.GatewayService.Deploy:input_type -> slipstream.gateway.v1.DeployRequest
-	6,  // 37: slipstream.gateway.v1.GatewayService.Start:input_type -> slipstream.gateway.v1.StartRequest
-	8,  // 38: slipstream.gateway.v1.GatewayService.Stop:input_type -> slipstream.gateway.v1.StopRequest
-	10, // 39: slipstream.gateway.v1.GatewayService.Status:input_type -> slipstream.gateway.v1.StatusRequest
-	12, // 40: slipstream.gateway.v1.GatewayService.WatchStatus:input_type -> slipstream.gateway.v1.WatchStatusRequest
-	16, // 41: slipstream.gateway.v1.GatewayService.ListJobs:input_type -> slipstream.gateway.v1.ListJobsRequest
-	18, // 42: slipstream.gateway.v1.GatewayService.DescribeJob:input_type -> slipstream.gateway.v1.DescribeJobRequest
-	20, // 43: slipstream.gateway.v1.GatewayService.ListRejected:input_type -> slipstream.gateway.v1.ListRejectedRequest
-	22, // 44: slipstream.gateway.v1.GatewayService.Replay:input_type -> slipstream.gateway.v1.ReplayRequest
-	24, // 45: slipstream.gateway.v1.GatewayService.TestJob:input_type -> slipstream.gateway.v1.TestJobRequest
-	28, // 46: slipstream.gateway.v1.GatewayService.ListDeadLetterStreams:input_type -> slipstream.gateway.v1.ListDeadLetterStreamsRequest
-	30, // 47: slipstream.gateway.v1.GatewayService.Resync:input_type -> slipstream.gateway.v1.ResyncRequest
-	32, // 48: slipstream.gateway.v1.GatewayService.Reset:input_type -> slipstream.gateway.v1.ResetRequest
-	34, // 49: slipstream.gateway.v1.GatewayService.Configure:input_type -> slipstream.gateway.v1.ConfigureRequest
-	52, // 50: slipstream.gateway.v1.GatewayService.Trace:input_type -> slipstream.gateway.v1.TraceRequest
-	36, // 51: slipstream.gateway.v1.GatewayService.SupportPackage:input_type -> slipstream.gateway.v1.SupportPackageRequest
-	1,  // 52: slipstream.gateway.v1.GatewayService.Validate:output_type -> slipstream.gateway.v1.ValidateResponse
-	4,  // 53: slipstream.gateway.v1.GatewayService.Deploy:output_type -> slipstream.gateway.v1.DeployResponse
-	7,  // 54: slipstream.gateway.v1.GatewayService.Start:output_type -> slipstream.gateway.v1.StartResponse
-	9,  // 55: slipstream.gateway.v1.GatewayService.Stop:output_type -> slipstream.gateway.v1.StopResponse
-	11, // 56: slipstream.gateway.v1.GatewayService.Status:output_type -> slipstream.gateway.v1.StatusResponse
-	13, // 57: slipstream.gateway.v1.GatewayService.WatchStatus:output_type -> slipstream.gateway.v1.WatchStatusResponse
-	17, // 58: slipstream.gateway.v1.GatewayService.ListJobs:output_type -> slipstream.gateway.v1.ListJobsResponse
-	19, // 59: slipstream.gateway.v1.GatewayService.DescribeJob:output_type -> slipstream.gateway.v1.DescribeJobResponse
-	21, // 60: slipstream.gateway.v1.GatewayService.ListRejected:output_type -> slipstream.gateway.v1.ListRejectedResponse
-	23, // 61: slipstream.gateway.v1.GatewayService.Replay:output_type -> slipstream.gateway.v1.ReplayResponse
-	26, // 62: slipstream.gateway.v1.GatewayService.TestJob:output_type -> slipstream.gateway.v1.TestJobResponse
-	29, // 63: slipstream.gateway.v1.GatewayService.ListDeadLetterStreams:output_type -> slipstream.gateway.v1.ListDeadLetterStreamsResponse
-	31, // 64: slipstream.gateway.v1.GatewayService.Resync:output_type -> slipstream.gateway.v1.ResyncResponse
-	33, // 65: slipstream.gateway.v1.GatewayService.Reset:output_type -> slipstream.gateway.v1.ResetResponse
-	35, // 66: slipstream.gateway.v1.GatewayService.Configure:output_type -> slipstream.gateway.v1.ConfigureResponse
-	53, // 67: slipstream.gateway.v1.GatewayService.Trace:output_type -> slipstream.gateway.v1.TraceResponse
-	37, // 68: slipstream.gateway.v1.GatewayService.SupportPackage:output_type -> slipstream.gateway.v1.SupportPackageResponse
-	52, // [52:69] is the sub-list for method output_type
-	35, // [35:52] is the sub-list for method input_type
-	35, // [35:35] is the sub-list for extension type_name
-	35, // [35:35] is the sub-list for extension extendee
-	0,  // [0:35] is the sub-list for field type_name
+	45, // 9: slipstream.gateway.v1.DeployResponse.stale:type_name -> slipstream.pipeline.v1.StaleJob
+	46, // 10: slipstream.gateway.v1.ChangedJob.changes:type_name -> slipstream.pipeline.v1.MeaningChange
+	12, // 11: slipstream.gateway.v1.ListPipelinesResponse.pipelines:type_name -> slipstream.gateway.v1.DeployedPipeline
+	47, // 12: slipstream.gateway.v1.StatusResponse.status:type_name -> slipstream.capture.v1.PipelineStatus
+	17, // 13: slipstream.gateway.v1.StatusResponse.connections:type_name -> slipstream.gateway.v1.ConnectionStatus
+	18, // 14: slipstream.gateway.v1.StatusResponse.services:type_name -> slipstream.gateway.v1.ServiceStatus
+	45, // 15: slipstream.gateway.v1.StatusResponse.stale:type_name -> slipstream.pipeline.v1.StaleJob
+	14, // 16: slipstream.gateway.v1.WatchStatusResponse.status:type_name -> slipstream.gateway.v1.StatusResponse
+	48, // 17: slipstream.gateway.v1.ListJobsResponse.jobs:type_name -> slipstream.pipeline.v1.Job
+	45, // 18: slipstream.gateway.v1.ListJobsResponse.stale:type_name -> slipstream.pipeline.v1.StaleJob
+	48, // 19: slipstream.gateway.v1.DescribeJobResponse.job:type_name -> slipstream.pipeline.v1.Job
+	45, // 20: slipstream.gateway.v1.DescribeJobResponse.stale:type_name -> slipstream.pipeline.v1.StaleJob
+	49, // 21: slipstream.gateway.v1.ListRejectedResponse.streams:type_name -> slipstream.capture.v1.DeadLetterStream
+	50, // 22: slipstream.gateway.v1.ReplayResponse.streams:type_name -> slipstream.capture.v1.ReplayedStream
+	41, // 23: slipstream.gateway.v1.TestJobRequest.files:type_name -> slipstream.pipeline.v1.File
+	28, // 24: slipstream.gateway.v1.TestJobRequest.records:type_name -> slipstream.gateway.v1.TestRecord
+	42, // 25: slipstream.gateway.v1.TestJobResponse.problems:type_name -> slipstream.pipeline.v1.Problem
+	51, // 26: slipstream.gateway.v1.TestJobResponse.changes:type_name -> slipstream.transformer.v1.PreviewedChange
+	30, // 27: slipstream.gateway.v1.TestJobResponse.connections:type_name -> slipstream.gateway.v1.TestedConnection
+	52, // 28: slipstream.gateway.v1.TestedConnection.preview:type_name -> slipstream.applier.v1.PreviewResponse
+	49, // 29: slipstream.gateway.v1.ListDeadLetterStreamsResponse.streams:type_name -> slipstream.capture.v1.DeadLetterStream
+	53, // 30: slipstream.gateway.v1.ResyncResponse.sweeps:type_name -> slipstream.capture.v1.RequestedSweep
+	53, // 31: slipstream.gateway.v1.ResetResponse.sweeps:type_name -> slipstream.capture.v1.RequestedSweep
+	41, // 32: slipstream.gateway.v1.ConfigureRequest.files:type_name -> slipstream.pipeline.v1.File
+	42, // 33: slipstream.gateway.v1.ConfigureResponse.problems:type_name -> slipstream.pipeline.v1.Problem
+	54, // 34: slipstream.gateway.v1.ConfigureResponse.findings:type_name -> slipstream.capture.v1.Finding
+	55, // 35: slipstream.gateway.v1.SupportPackageRequest.trace:type_name -> slipstream.gateway.v1.TraceRequest
+	0,  // 36: slipstream.gateway.v1.GatewayService.Validate:input_type -> slipstream.gateway.v1.ValidateRequest
+	3,  // 37: slipstream.gateway.v1.GatewayService.Deploy:input_type -> slipstream.gateway.v1.DeployRequest
+	6,  // 38: slipstream.gateway.v1.GatewayService.Start:input_type -> slipstream.gateway.v1.StartRequest
+	8,  // 39: slipstream.gateway.v1.GatewayService.Stop:input_type -> slipstream.gateway.v1.StopRequest
+	10, // 40: slipstream.gateway.v1.GatewayService.ListPipelines:input_type -> slipstream.gateway.v1.ListPipelinesRequest
+	13, // 41: slipstream.gateway.v1.GatewayService.Status:input_type -> slipstream.gateway.v1.StatusRequest
+	15, // 42: slipstream.gateway.v1.GatewayService.WatchStatus:input_type -> slipstream.gateway.v1.WatchStatusRequest
+	19, // 43: slipstream.gateway.v1.GatewayService.ListJobs:input_type -> slipstream.gateway.v1.ListJobsRequest
+	21, // 44: slipstream.gateway.v1.GatewayService.DescribeJob:input_type -> slipstream.gateway.v1.DescribeJobRequest
+	23, // 45: slipstream.gateway.v1.GatewayService.ListRejected:input_type -> slipstream.gateway.v1.ListRejectedRequest
+	25, // 46: slipstream.gateway.v1.GatewayService.Replay:input_type -> slipstream.gateway.v1.ReplayRequest
+	27, // 47: slipstream.gateway.v1.GatewayService.TestJob:input_type -> slipstream.gateway.v1.TestJobRequest
+	31, // 48: slipstream.gateway.v1.GatewayService.ListDeadLetterStreams:input_type -> slipstream.gateway.v1.ListDeadLetterStreamsRequest
+	33, // 49: slipstream.gateway.v1.GatewayService.Resync:input_type -> slipstream.gateway.v1.ResyncRequest
+	35, // 50: slipstream.gateway.v1.GatewayService.Reset:input_type -> slipstream.gateway.v1.ResetRequest
+	37, // 51: slipstream.gateway.v1.GatewayService.Configure:input_type -> slipstream.gateway.v1.ConfigureRequest
+	55, // 52: slipstream.gateway.v1.GatewayService.Trace:input_type -> slipstream.gateway.v1.TraceRequest
+	39, // 53: slipstream.gateway.v1.GatewayService.SupportPackage:input_type -> slipstream.gateway.v1.SupportPackageRequest
+	1,  // 54: slipstream.gateway.v1.GatewayService.Validate:output_type -> slipstream.gateway.v1.ValidateResponse
+	4,  // 55: slipstream.gateway.v1.GatewayService.Deploy:output_type -> slipstream.gateway.v1.DeployResponse
+	7,  // 56: slipstream.gateway.v1.GatewayService.Start:output_type -> slipstream.gateway.v1.StartResponse
+	9,  // 57: slipstream.gateway.v1.GatewayService.Stop:output_type -> slipstream.gateway.v1.StopResponse
+	11, // 58: slipstream.gateway.v1.GatewayService.ListPipelines:output_type -> slipstream.gateway.v1.ListPipelinesResponse
+	14, // 59: slipstream.gateway.v1.GatewayService.Status:output_type -> slipstream.gateway.v1.StatusResponse
+	16, // 60: slipstream.gateway.v1.GatewayService.WatchStatus:output_type -> slipstream.gateway.v1.WatchStatusResponse
+	20, // 61: slipstream.gateway.v1.GatewayService.ListJobs:output_type -> slipstream.gateway.v1.ListJobsResponse
+	22, // 62: slipstream.gateway.v1.GatewayService.DescribeJob:output_type -> slipstream.gateway.v1.DescribeJobResponse
+	24, // 63: slipstream.gateway.v1.GatewayService.ListRejected:output_type -> slipstream.gateway.v1.ListRejectedResponse
+	26, // 64: slipstream.gateway.v1.GatewayService.Replay:output_type -> slipstream.gateway.v1.ReplayResponse
+	29, // 65: slipstream.gateway.v1.GatewayService.TestJob:output_type -> slipstream.gateway.v1.TestJobResponse
+	32, // 66: slipstream.gateway.v1.GatewayService.ListDeadLetterStreams:output_type -> slipstream.gateway.v1.ListDeadLetterStreamsResponse
+	34, // 67: slipstream.gateway.v1.GatewayService.Resync:output_type -> slipstream.gateway.v1.ResyncResponse
+	36, // 68: slipstream.gateway.v1.GatewayService.Reset:output_type -> slipstream.gateway.v1.ResetResponse
+	38, // 69: slipstream.gateway.v1.GatewayService.Configure:output_type -> slipstream.gateway.v1.ConfigureResponse
+	56, // 70: slipstream.gateway.v1.GatewayService.Trace:output_type -> slipstream.gateway.v1.TraceResponse
+	40, // 71: slipstream.gateway.v1.GatewayService.SupportPackage:output_type -> slipstream.gateway.v1.SupportPackageResponse
+	54, // [54:72] is the sub-list for method output_type
+	36, // [36:54] is the sub-list for method input_type
+	36, // [36:36] is the sub-list for extension type_name
+	36, // [36:36] is the sub-list for extension extendee
+	0,  // [0:36] is the sub-list for field type_name
 }
 
 func init() { file_slipstream_gateway_v1_gateway_proto_init() }
@@ -2753,7 +2916,7 @@ func file_slipstream_gateway_v1_gateway_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_slipstream_gateway_v1_gateway_proto_rawDesc), len(file_slipstream_gateway_v1_gateway_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   38,
+			NumMessages:   41,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

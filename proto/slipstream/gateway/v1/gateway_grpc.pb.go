@@ -25,6 +25,7 @@ const (
 	GatewayService_Deploy_FullMethodName                = "/slipstream.gateway.v1.GatewayService/Deploy"
 	GatewayService_Start_FullMethodName                 = "/slipstream.gateway.v1.GatewayService/Start"
 	GatewayService_Stop_FullMethodName                  = "/slipstream.gateway.v1.GatewayService/Stop"
+	GatewayService_ListPipelines_FullMethodName         = "/slipstream.gateway.v1.GatewayService/ListPipelines"
 	GatewayService_Status_FullMethodName                = "/slipstream.gateway.v1.GatewayService/Status"
 	GatewayService_WatchStatus_FullMethodName           = "/slipstream.gateway.v1.GatewayService/WatchStatus"
 	GatewayService_ListJobs_FullMethodName              = "/slipstream.gateway.v1.GatewayService/ListJobs"
@@ -54,6 +55,8 @@ type GatewayServiceClient interface {
 	Start(ctx context.Context, in *StartRequest, opts ...grpc.CallOption) (*StartResponse, error)
 	// Stop lets the lanes finish what is under way and stop; recording goes on.
 	Stop(ctx context.Context, in *StopRequest, opts ...grpc.CallOption) (*StopResponse, error)
+	// ListPipelines lists the pipelines that are deployed.
+	ListPipelines(ctx context.Context, in *ListPipelinesRequest, opts ...grpc.CallOption) (*ListPipelinesResponse, error)
 	// Status tells the state of a pipeline.
 	Status(ctx context.Context, in *StatusRequest, opts ...grpc.CallOption) (*StatusResponse, error)
 	// WatchStatus sends the status again and again until the caller leaves.
@@ -126,6 +129,16 @@ func (c *gatewayServiceClient) Stop(ctx context.Context, in *StopRequest, opts .
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(StopResponse)
 	err := c.cc.Invoke(ctx, GatewayService_Stop_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *gatewayServiceClient) ListPipelines(ctx context.Context, in *ListPipelinesRequest, opts ...grpc.CallOption) (*ListPipelinesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListPipelinesResponse)
+	err := c.cc.Invoke(ctx, GatewayService_ListPipelines_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -303,6 +316,8 @@ type GatewayServiceServer interface {
 	Start(context.Context, *StartRequest) (*StartResponse, error)
 	// Stop lets the lanes finish what is under way and stop; recording goes on.
 	Stop(context.Context, *StopRequest) (*StopResponse, error)
+	// ListPipelines lists the pipelines that are deployed.
+	ListPipelines(context.Context, *ListPipelinesRequest) (*ListPipelinesResponse, error)
 	// Status tells the state of a pipeline.
 	Status(context.Context, *StatusRequest) (*StatusResponse, error)
 	// WatchStatus sends the status again and again until the caller leaves.
@@ -352,6 +367,9 @@ func (UnimplementedGatewayServiceServer) Start(context.Context, *StartRequest) (
 }
 func (UnimplementedGatewayServiceServer) Stop(context.Context, *StopRequest) (*StopResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Stop not implemented")
+}
+func (UnimplementedGatewayServiceServer) ListPipelines(context.Context, *ListPipelinesRequest) (*ListPipelinesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListPipelines not implemented")
 }
 func (UnimplementedGatewayServiceServer) Status(context.Context, *StatusRequest) (*StatusResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Status not implemented")
@@ -481,6 +499,24 @@ func _GatewayService_Stop_Handler(srv interface{}, ctx context.Context, dec func
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(GatewayServiceServer).Stop(ctx, req.(*StopRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _GatewayService_ListPipelines_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListPipelinesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(GatewayServiceServer).ListPipelines(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: GatewayService_ListPipelines_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(GatewayServiceServer).ListPipelines(ctx, req.(*ListPipelinesRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -720,6 +756,10 @@ var GatewayService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Stop",
 			Handler:    _GatewayService_Stop_Handler,
+		},
+		{
+			MethodName: "ListPipelines",
+			Handler:    _GatewayService_ListPipelines_Handler,
 		},
 		{
 			MethodName: "Status",

@@ -158,7 +158,7 @@ func New(deps Deps) *cobra.Command {
 		return pflag.NormalizedName(name)
 	})
 	root.AddCommand(
-		a.scaffold(), a.validate(), a.deploy(), a.run(), a.start(), a.stop(), a.status(), a.listJobs(), a.describeJob(),
+		a.scaffold(), a.validate(), a.deploy(), a.run(), a.start(), a.stop(), a.status(), a.listPipelines(), a.listJobs(), a.describeJob(),
 		a.getRejected(), a.replay(), a.test(), a.migrate(), a.monitor(), a.version(),
 		a.trace(), a.resync(), a.reset(), a.configure(), a.listDLQs(), a.getDLQ(), a.listDLQRecords(), a.dumpSupportPackage(),
 		a.setSecret(), a.info(),

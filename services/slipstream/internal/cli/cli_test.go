@@ -32,6 +32,7 @@ type gateway struct {
 	stop     func(*gatewayv1.StopRequest) (*gatewayv1.StopResponse, error)
 	status   func(*gatewayv1.StatusRequest) (*gatewayv1.StatusResponse, error)
 	watch    func(context.Context) (grpc.ServerStreamingClient[gatewayv1.WatchStatusResponse], error)
+	listed   func() (*gatewayv1.ListPipelinesResponse, error)
 	list     func(*gatewayv1.ListJobsRequest) (*gatewayv1.ListJobsResponse, error)
 	describe func(*gatewayv1.DescribeJobRequest) (*gatewayv1.DescribeJobResponse, error)
 	rejected func(*gatewayv1.ListRejectedRequest) (*gatewayv1.ListRejectedResponse, error)
@@ -71,6 +72,12 @@ func (g *gateway) WatchStatus(
 	ctx context.Context, _ *gatewayv1.WatchStatusRequest, _ ...grpc.CallOption,
 ) (grpc.ServerStreamingClient[gatewayv1.WatchStatusResponse], error) {
 	return g.watch(ctx)
+}
+
+func (g *gateway) ListPipelines(
+	context.Context, *gatewayv1.ListPipelinesRequest, ...grpc.CallOption,
+) (*gatewayv1.ListPipelinesResponse, error) {
+	return g.listed()
 }
 
 func (g *gateway) ListJobs(_ context.Context, r *gatewayv1.ListJobsRequest, _ ...grpc.CallOption) (*gatewayv1.ListJobsResponse, error) {
@@ -207,7 +214,7 @@ func TestHelpAndVersion(t *testing.T) {
 	for _, args := range [][]string{nil, {"--help"}, {"help"}} {
 		code, stdout, _ := newLine().do(t, args...)
 		for _, command := range []string{
-			"deploy", "describe-job", "get-rejected", "list-jobs", "replay", "run", "scaffold", "start", "status", "stop", "test", "validate", "version",
+			"deploy", "describe-job", "get-rejected", "list-jobs", "list-pipelines", "replay", "run", "scaffold", "start", "status", "stop", "test", "validate", "version",
 		} {
 			if code != 0 || !strings.Contains(stdout, "\n  "+command+" ") {
 				t.Errorf("%v: code %d, %s is not in %q", args, code, command, stdout)

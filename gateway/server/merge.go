@@ -2,6 +2,7 @@ package server
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"strings"
 
@@ -55,10 +56,18 @@ func merge(views []*capturev1.PipelineStatus) *capturev1.PipelineStatus {
 		return cmp.Or(cmp.Compare(b.GetBeganMs(), a.GetBeganMs()), strings.Compare(a.GetId(), b.GetId()))
 	})
 	slices.SortFunc(out.GetSweeps(), func(a, b *capturev1.Sweep) int {
-		return cmp.Or(cmp.Compare(b.GetStartedMs(), a.GetStartedMs()), strings.Compare(a.GetId(), b.GetId()))
+		return cmp.Or(cmp.Compare(begun(b), begun(a)), strings.Compare(a.GetId(), b.GetId()))
 	})
 	sortJobs(out)
 	return out
+}
+
+// begun is when a sweep began. One that is queued is newer than those that have.
+func begun(s *capturev1.Sweep) int64 {
+	if s.GetStartedMs() == 0 {
+		return math.MaxInt64
+	}
+	return s.GetStartedMs()
 }
 
 func sortJobs(p *capturev1.PipelineStatus) {

@@ -82,7 +82,7 @@ func TestStatusOfTwoInstances(t *testing.T) {
 			Job: "emp", Enabled: true, Backlog: 30, NotLoaded: 4, Counts: &flowv1.Counts{Changes: 11, Updated: 8}, Stream: "s",
 		}},
 		Gaps:   []*capturev1.Gap{{Id: "g1", BeganMs: 1, RepairedMs: 3}, {Id: "g2", BeganMs: 5}},
-		Sweeps: []*capturev1.Sweep{{Id: "s", Scanned: 12, StartedMs: 1}},
+		Sweeps: []*capturev1.Sweep{{Id: "s", Scanned: 12, StartedMs: 1}, {Id: "queued"}},
 	}
 	l.config.Capture = []server.Peer[capturev1.CaptureServiceClient]{view(a), view(b), view(nil)}
 	res, err := l.server().Status(t.Context(), &gatewayv1.StatusRequest{})
@@ -109,7 +109,7 @@ func TestStatusOfTwoInstances(t *testing.T) {
 	if len(st.GetGaps()) != 2 || st.GetGaps()[0].GetId() != "g2" || st.GetGaps()[0].GetRepairedMs() != 9 || st.GetGaps()[1].GetRepairedMs() != 3 {
 		t.Errorf("gaps %v", st.GetGaps())
 	}
-	if len(st.GetSweeps()) != 1 || st.GetSweeps()[0].GetScanned() != 12 {
+	if len(st.GetSweeps()) != 2 || st.GetSweeps()[0].GetId() != "queued" || st.GetSweeps()[1].GetScanned() != 12 {
 		t.Errorf("sweeps %v", st.GetSweeps())
 	}
 	if got := strings.Join(st.GetInstances(), " "); got != "a b" || st.GetSourceServer() != "Redis 7" || !st.GetRunning() {

@@ -26,7 +26,7 @@ async function ask(path, options = {}) {
   if (token() && mayShowToken()) headers.Authorization = `Bearer ${token()}`
   let answer
   try {
-    answer = await fetch(base + path, { ...options, headers, cache: 'no-store', credentials: 'same-origin', redirect: 'error' })
+    answer = await fetch(path, { ...options, headers, cache: 'no-store', credentials: 'same-origin', redirect: 'error' })
   } catch (cause) {
     if (options.signal?.aborted) throw cause
     throw new Refused(0, 'the gateway does not answer')
@@ -43,15 +43,18 @@ async function ask(path, options = {}) {
 }
 
 // get asks for something.
-export const get = async (path, signal) => (await ask(path, { signal })).json()
+export const get = async (path, signal) => (await ask(base + path, { signal })).json()
+
+// deployed lists the pipelines that there are.
+export const deployed = async () => (await (await ask('/v1/pipelines')).json()).pipelines ?? []
 
 // post asks for something to be done.
 export const post = async (path, body) =>
-  (await ask(path, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) })).json()
+  (await ask(base + path, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) })).json()
 
 // stream gives the answers of a call that streams, one object a line.
 export async function* stream(path, signal) {
-  const answer = await ask(path, { signal })
+  const answer = await ask(base + path, { signal })
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader()
   let rest = ''
   try {

@@ -47,6 +47,9 @@ export function word(value, prefix) {
   return w === '' || w === 'unspecified' ? 'unknown' : w
 }
 
+// sentence ends a text with a full stop.
+export const sentence = (text) => (!text ? '' : /[.!?]$/.test(text) ? text : `${text}.`)
+
 // id is a stream ID.
 export const id = (v) => (v ? `${v.ms ?? 0}-${v.seq ?? 0}` : '0-0')
 

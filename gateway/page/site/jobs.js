@@ -4,6 +4,7 @@ import { byId, h, patch, pill, table } from './view.js'
 import { count, rate, span, time } from './format.js'
 import { get } from './api.js'
 import { note } from './dialog.js'
+import { staleWord } from './verdict.js'
 
 let compiled = new Map()
 let generation = null
@@ -11,7 +12,7 @@ let generation = null
 // showJobs shows the totals of each job. What is compiled is asked for once a generation.
 export function showJobs(box, answer, measures, asking) {
   const status = answer.status
-  const stale = new Set((answer.stale ?? []).map((s) => s.job))
+  const stale = new Map((answer.stale ?? []).map((s) => [s.job, s]))
   if (status.generation !== generation) {
     generation = status.generation
     get('/jobs').then((answer) => {
@@ -32,7 +33,7 @@ export function showJobs(box, answer, measures, asking) {
         key: job.job,
         cells: [
           h('strong', { class: 'name' }, job.job),
-          stale.has(job.job) ? pill('warn', 'needs a resync') : job.enabled ? pill('ok', 'enabled') : pill('idle', 'disabled'),
+          stale.has(job.job) ? pill('warn', staleWord(answer, stale.get(job.job))) : job.enabled ? pill('ok', 'enabled') : pill('idle', 'disabled'),
           h('code', null, own?.source?.stream ? `stream ${own.source.stream}` : own?.source?.key_pattern || '–'),
           places(own),
           rate(measures.rate([`job ${job.job}`])),

@@ -1,8 +1,8 @@
 // The lanes, by job and target: what each does, where it stands, and what it waits for.
 
 import { h, patch, pill, table } from './view.js'
-import { count, id, plural, rate, span, time, word } from './format.js'
-import { laneLevel, laneWord, sentence } from './verdict.js'
+import { count, id, plural, rate, sentence, span, time, word } from './format.js'
+import { laneLevel, laneWord } from './verdict.js'
 import { sum } from './measure.js'
 
 // showLanes shows a group for each job and target. Where there are many, or little room, only groups that wait are open.

@@ -2,7 +2,7 @@
 
 import { h, patch, pill } from './view.js'
 import { count, plural, rate, span, word } from './format.js'
-import { applierOf, inUse, laneLevel, ownLanes, targetLevel, targets } from './verdict.js'
+import { applierOf, halted, inUse, laneLevel, ownLanes, targetLevel, targets } from './verdict.js'
 import { draw } from './edges.js'
 
 const most = 8 // change streams that are drawn; those with the longest backlog
@@ -59,7 +59,7 @@ function target(answer, c) {
   const fault = lanes.map((l) => l.fault).find((f) => f?.message)
   const place = [c.host && `${c.host}${c.port ? `:${c.port}` : ''}`, c.database].filter(Boolean).join(' / ')
   const exactly = lanes.find((l) => l.delivery && !l.delivery.endsWith('UNSPECIFIED'))
-  return card(`target ${c.name}`, level, c.name, { ok: 'connected', bad: 'down', warn: 'opening' }[level] ?? 'unused',
+  return card(`target ${c.name}`, level, c.name, { ok: 'connected', bad: 'down', warn: halted(lanes) ? 'waits for you' : 'opening' }[level] ?? 'unused',
     fact(`${c.type} ${place}`.trim(), 'place'),
     level === 'ok' && fact(`${rate(settled)} settled a second`),
     level === 'ok' && exactly && fact(word(exactly.delivery, 'DELIVERY_')),

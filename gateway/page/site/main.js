@@ -1,16 +1,18 @@
 // The page: asks the gateway, and shows what it answers.
 
 import { byId, h, patch, pill } from './view.js'
-import { count, rate, span, time } from './format.js'
+import { count, plural, rate, span, time } from './format.js'
 import { mayShowToken, pipeline, post, setToken, token } from './api.js'
 import { watch } from './watch.js'
+import { Choice } from './choice.js'
 import { latency, Measures } from './measure.js'
 import { spark } from './spark.js'
-import { verdict } from './verdict.js'
+import { halted, verdict } from './verdict.js'
 import { showLine } from './line.js'
 import { follow } from './edges.js'
 import { showLanes } from './lanes.js'
 import { showJobs } from './jobs.js'
+import { showStale } from './stale.js'
 import { showGaps, showSweeps } from './repair.js'
 import { Rejected } from './rejected.js'
 import { Trace } from './trace.js'
@@ -19,6 +21,7 @@ import { confirm, note, prepare, said } from './dialog.js'
 const measures = new Measures()
 const rejected = new Rejected(byId('rejected-list'))
 const trace = new Trace()
+const choice = new Choice(byId('choice'))
 let shown = null
 
 function onStatus(answer) {
@@ -33,21 +36,26 @@ function onStatus(answer) {
   tiles(status)
   showLine(byId('line'), answer, measures)
   showLanes(byId('lanes-list'), status)
+  showStale(byId('stale-list'), answer)
   showJobs(byId('jobs-list'), answer, measures, (jobs) => trace.offer(jobs))
   showGaps(byId('gaps-list'), status)
   showSweeps(byId('sweeps-list'), status)
   rejected.follow(status)
+  choice.follow()
 }
+
+// runs says whether there is something to stop, and nothing to start.
+const runs = (status) => status.running && !halted(status.lanes)
 
 function head(answer) {
   const status = answer.status
   document.title = `${status.pipeline} – Slipstream`
-  patch(byId('which'), h('strong', null, status.pipeline), ` generation ${status.generation}`)
+  patch(byId('which'), choice.others === 0 && h('strong', null, status.pipeline), ` generation ${status.generation}`)
   patch(byId('live'), pill('ok', 'live'), h('span', { class: 'muted' }, ` ${time(status.read_ms)}`))
   patch(byId('version'), `Slipstream ${answer.version}`)
   const button = byId('switch')
   button.hidden = false
-  patch(button, status.running ? 'Stop' : 'Start')
+  patch(button, runs(status) ? 'Stop' : 'Start')
   const letters = (status.jobs ?? []).reduce((n, j) => n + Number(j.dead_letters), 0)
   patch(byId('rejected-count'), letters > 0 && h('span', { class: 'badge' }, count(letters)))
 }
@@ -88,7 +96,9 @@ function onLost(refused, waiting) {
   byId('content').classList.add('old')
   const next = `Next try in ${span(waiting)}.`
   if (refused.status === 404) {
-    say({ level: 'idle', text: `There is no pipeline “${pipeline}” yet`, more: `${refused.message}. Deploy one: slipstream deploy --dir DIR. ${next}` })
+    choice.follow()
+    const others = choice.others > 0 ? ` ${plural(choice.others, 'other is', 'others are')} deployed: choose at the top.` : ''
+    say({ level: 'idle', text: `There is no pipeline “${pipeline}” yet`, more: `${refused.message}.${others} Deploy one: slipstream deploy --dir DIR. ${next}` })
   } else if (refused.status === 0) {
     say({ level: 'bad', text: 'The gateway does not answer', more: `${shown ? `What is shown was read at ${time(shown.status.read_ms)}. The line goes on without the gateway.` : ''} ${next}` })
   } else {
@@ -109,7 +119,7 @@ function askToken(refused) {
 }
 
 async function toggleRunning() {
-  const running = shown.status.running
+  const running = runs(shown.status)
   const answer = await confirm(running
     ? { title: 'Stop the pipeline?', text: 'Lanes finish what is under way and stop. Changes are recorded on, and written when it is started again.', action: 'Stop' }
     : { title: 'Start the pipeline?', text: 'Lanes go on from where they stopped.', action: 'Start' })

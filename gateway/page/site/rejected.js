@@ -1,7 +1,7 @@
 // Rejected records: why, where, with which data; and the way back on the line.
 
 import { h, patch } from './view.js'
-import { count, plural, pretty, text, time } from './format.js'
+import { count, plural, pretty, sentence, text, time, word } from './format.js'
 import { get, post } from './api.js'
 import { confirm, note, said } from './dialog.js'
 import { sum } from './measure.js'
@@ -60,7 +60,7 @@ export class Rejected {
         h('span', { class: 'muted' }, time(e.timestamp_ms)),
         h('button', { type: 'button', class: 'small', 'aria-label': `Replay ${key}`, onclick: () => this.replay(stream, e, key) }, 'Replay')),
       h('p', { class: 'reason' }, r.reason || 'the reason is not shown'),
-      e.withheld?.length > 0 && h('p', { class: 'muted' }, `Not shown to you, or not kept (dlq_payload): ${e.withheld.join(', ').replaceAll('_', ' ')}. ${e.payload_trouble ?? ''}`),
+      e.withheld?.length > 0 && h('p', { class: 'muted withheld' }, withheld(e)),
       h('dl', null,
         pair('said by', [r.error_class, r.code].filter(Boolean).join(' ')),
         pair(r.block ? 'block' : 'writer', r.block || r.writer),
@@ -96,6 +96,15 @@ export class Rejected {
     }
     this.known = null
   }
+}
+
+// withheld says what is not shown of a dead letter, and why (dlq_payload).
+function withheld(e) {
+  const names = { record: 'the record', transformed: 'the record after the transformations', reason_rejected: 'the reason' }
+  const what = e.withheld.map((n) => names[n] ?? n.replaceAll('_', ' ')).join(', ')
+  if (word(e.payload, 'DEAD_LETTER_PAYLOAD_') === 'omit') return `Not kept (dlq_payload: omit): ${what}.`
+  return e.payload_trouble ? `Sealed (dlq_payload: encrypt) and not to be opened: ${what}; ${sentence(e.payload_trouble)}`
+    : `Sealed (dlq_payload: encrypt), and shown to operators only: ${what}.`
 }
 
 const pair = (name, value) => value && h('div', null, h('dt', null, name), h('dd', null, value))

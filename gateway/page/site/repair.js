@@ -1,7 +1,7 @@
 // Gaps, in which changes may have been missed, and the sweeps that read keys again.
 
 import { h, patch, pill } from './view.js'
-import { count, plural, span, time } from './format.js'
+import { count, plural, sentence, span, time } from './format.js'
 
 export function showGaps(box, status) {
   const gaps = status.gaps ?? []
@@ -27,11 +27,14 @@ export function showSweeps(box, status) {
   patch(box, h('ul', { class: 'sweeps' }, sweeps.map((s) => {
     const runs = !Number(s.ended_ms)
     const settled = Number(s.settled_ms)
-    const state = runs ? 'reads' : settled ? 'settled' : 'settles'
+    const queued = runs && !Number(s.started_ms)
+    const state = queued ? 'queued' : runs ? (s.waits ? 'waits' : 'reads') : settled ? 'settled' : 'settles'
     const done = settled ? `in ${span(settled - Number(s.started_ms))}` : `since ${time(s.started_ms)}`
     return h('li', { key: s.id },
-      h('div', { class: 'head' }, h('strong', { class: 'name' }, `${s.job}: ${s.cause.replace('_', ' ')}`), pill(settled ? 'ok' : 'warn', state)),
-      runs && h('progress', { max: Math.max(1, Number(s.total)), value: Number(s.scanned), 'aria-label': `Keys read by the sweep of ${s.job}` }),
-      h('p', { class: 'muted' }, `${count(s.matched)} of ${plural(s.scanned, 'key')} read belong to it; ${done}`))
+      h('div', { class: 'head' }, h('strong', { class: 'name' }, `${s.job}: ${s.cause.replace('_', ' ')}`), pill(settled ? 'ok' : queued ? 'idle' : 'warn', state)),
+      runs && !queued && h('progress', { max: Math.max(1, Number(s.total)), value: Number(s.scanned), 'aria-label': `Keys read by the sweep of ${s.job}` }),
+      h('p', { class: 'muted' }, queued ? (s.waits ? sentence(s.waits) : 'It begins when those before it have read their keys.')
+        : `${count(s.matched)} of ${plural(s.scanned, 'key')} read belong to it; ${done}`),
+      !queued && runs && s.waits && h('p', { class: 'muted' }, sentence(s.waits)))
   })))
 }

@@ -1,6 +1,6 @@
 // What the state of the pipeline comes to, in one sentence.
 
-import { plural, span, word } from './format.js'
+import { plural, sentence, span, word } from './format.js'
 import { sum } from './measure.js'
 
 export const laneWord = (lane) => word(lane.state, 'LANE_STATE_')
@@ -12,12 +12,16 @@ export const targets = (answer) => (answer.connections ?? []).filter((c) => c.na
 
 export const ownLanes = (answer, connection) => (answer.status?.lanes ?? []).filter((l) => l.lane?.connection === connection)
 
+// halted says whether lanes have stopped by themselves, until somebody starts them again. It is no fault of their target.
+export const halted = (lanes) => (lanes ?? []).some((l) => laneWord(l) === 'stopped')
+
 // targetLevel says how a connection fares.
 export function targetLevel(answer, connection) {
   if (connection.status === 'connected') return 'ok'
   const lanes = ownLanes(answer, connection.name)
   if (lanes.length === 0) return 'idle'
-  if (lanes.some((l) => l.fault?.message)) return 'bad'
+  if (lanes.some((l) => l.fault?.message && laneWord(l) !== 'stopped')) return 'bad'
+  if (halted(lanes)) return 'warn'
   return answer.status.running ? 'warn' : 'idle'
 }
 
@@ -28,6 +32,15 @@ export const applierOf = (connection) => `applier-${connection.type}`
 export function inUse(answer, service) {
   return !service.name.startsWith('applier-') || targets(answer).some((c) => applierOf(c) === service.name)
 }
+
+// mending is the sweep that will bring a stale job in line, where one is queued or under way.
+export function mending(answer, stale) {
+  return (answer.status?.sweeps ?? []).find((s) => s.job === stale.job && !Number(s.settled_ms) &&
+    Math.max(Number(s.generation), Number(s.after)) >= Number(stale.generation))
+}
+
+// staleWord says what becomes of a stale job.
+export const staleWord = (answer, stale) => (mending(answer, stale) || (stale.resync && !stale.sweep) ? 'being resynced' : 'needs a resync')
 
 const again = 'Nothing is lost: changes are kept, and it goes on by itself.'
 
@@ -73,20 +86,40 @@ export function verdict(answer) {
   if (lanes.length > 0 && opening.length > 0) {
     return { level: 'warn', text: 'Lanes are being opened', more: `${opening.length} of ${lanes.length} do not run yet.` }
   }
-  const rejected = sum(status.jobs ?? [], (j) => j.dead_letters)
-  const gaps = (status.gaps ?? []).filter((g) => !Number(g.repaired_ms))
-  if (rejected > 0) {
-    return {
-      level: 'warn',
-      text: `${plural(rejected, 'record is', 'records are')} rejected`,
-      more: 'The reasons are below. Their neighbours are written; all lanes run.',
-    }
-  }
-  if (gaps.length > 0) {
-    return { level: 'warn', text: `${plural(gaps.length, 'gap is', 'gaps are')} being repaired`, more: 'Changes may have been missed; the keys are read again.' }
-  }
   if (lanes.length === 0) return { level: 'idle', text: 'No lane is open', more: 'No job is deployed, or none is enabled.' }
-  return { level: 'ok', text: 'All is well', more: `${plural(lanes.length, 'lane runs', 'lanes run')}, nothing waits, nothing is rejected.` }
+  return remarks(answer) ?? {
+    level: 'ok', text: 'All is well', more: `${plural(lanes.length, 'lane runs', 'lanes run')}, nothing waits, nothing is rejected.`,
+  }
 }
 
-export const sentence = (text) => (!text ? '' : /[.!?]$/.test(text) ? text : `${text}.`)
+// remarks are what somebody should know of a line whose lanes all run, what is graver first; null where there is nothing.
+function remarks(answer) {
+  const status = answer.status
+  const rejected = sum(status.jobs ?? [], (j) => j.dead_letters)
+  const gaps = (status.gaps ?? []).filter((g) => !Number(g.repaired_ms))
+  const stale = answer.stale ?? []
+  const needy = stale.filter((s) => staleWord(answer, s) === 'needs a resync')
+  const all = []
+  if (rejected > 0) {
+    all.push({
+      text: plural(rejected, 'record is rejected', 'records are rejected'),
+      more: 'The reasons are below. Their neighbours are written; all lanes run.',
+    })
+  }
+  if (gaps.length > 0) {
+    all.push({ text: plural(gaps.length, 'gap is being repaired', 'gaps are being repaired'), more: 'Changes may have been missed; the keys are read again.' })
+  }
+  if (needy.length > 0) {
+    const names = needy.map((s) => s.job)
+    all.push({
+      text: plural(needy.length, 'job needs a resync', 'jobs need a resync'),
+      more: `Rows of keys that do not change keep what ${names.join(', ')} meant before.`,
+      fix: `Resync below, or slipstream resync ${names.join(' ')}.`,
+    })
+  }
+  if (stale.length > needy.length) {
+    all.push({ text: plural(stale.length - needy.length, 'job is being resynced', 'jobs are being resynced'), more: 'Rows are brought in line with what was deployed.' })
+  }
+  if (all.length === 0) return null
+  return { level: 'warn', text: all.map((r) => r.text).join(', '), more: all.map((r) => r.more).join(' '), fix: all.map((r) => r.fix).find(Boolean) }
+}

@@ -14,7 +14,7 @@ version  := $(shell git describe --tags --always --dirty 2>/dev/null)
 go_build := CGO_ENABLED=0 go build -trimpath -ldflags '-X slipstream/services/internal/host.version=$(version)'
 
 # How long one package's tests may take.
-TEST_TIMEOUT ?= 20m
+TEST_TIMEOUT ?= 40m
 
 .PHONY: help
 help: ## list the targets

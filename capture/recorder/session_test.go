@@ -302,6 +302,9 @@ func TestOutOfMemory(t *testing.T) {
 		r.do("DEL", fmt.Sprintf("a:%d", i)) // DEL needs no memory
 	}
 	r.eventually("it says why it waits", func() bool { return strings.Contains(n.Status().GetReason(), "OOM") })
+	lease := func() string { return r.rdb.Get(t.Context(), "slipstream:{p}:lease:recorder").Val() }
+	held := lease()
+	r.eventually("the lease is prolonged", func() bool { return lease() != held })
 	if got := len(r.entries("a")); got != 200 {
 		t.Errorf("%d entries without memory", got)
 	}

@@ -17,6 +17,7 @@ import (
 
 	"slipstream/applier"
 	"slipstream/applier/redis"
+	"slipstream/deploy/dev/devserver"
 	"slipstream/proto/fault"
 	flowv1 "slipstream/proto/slipstream/flow/v1"
 	pipelinev1 "slipstream/proto/slipstream/pipeline/v1"
@@ -83,12 +84,12 @@ func (a *authority) tlsArgs(t *testing.T, port, clients string) []string {
 
 func freePort(t *testing.T) string {
 	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	address, err := devserver.FreeAddress()
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	if err := l.Close(); err != nil {
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
 		t.Fatal(err)
 	}
 	return port

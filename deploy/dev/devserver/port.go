@@ -2,10 +2,15 @@ package devserver
 
 import (
 	"errors"
+	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
+	"os"
+	"path/filepath"
 	"strconv"
 	"sync"
+	"syscall"
 )
 
 // Ports are taken below the range from which systems choose the source ports of outgoing connections. Otherwise a client
@@ -16,11 +21,17 @@ const (
 	portCount = 12000
 )
 
-// given are the ports that this process has handed out: one whose server is not up yet, or is being restarted, looks free.
-var given sync.Map
+// ports are those that this process has handed out, for as long as it lives: one whose server is not up yet, or is being
+// restarted, looks free. Other processes see it by the locks, one byte a port, in a file of all processes of this user.
+var ports struct {
+	sync.Mutex
+	given map[int]bool
+	locks *os.File // open until the process ends, whatever way: then the system takes the locks away
+}
 
 // FreeAddress returns an address of the loopback interface on which nobody listens, for a process that is started by other
-// means and restarted at the same address. No two calls in one process return the same.
+// means and restarted at the same address. As long as this process lives nobody else is given it, here or in another process
+// that asks this package.
 func FreeAddress() (string, error) {
 	port, err := freePort()
 	if err != nil {
@@ -29,18 +40,44 @@ func FreeAddress() (string, error) {
 	return address(port), nil
 }
 
-// freePort returns a port of the loopback interface on which nobody listens, and that no call before returned.
+// freePort returns a port of the loopback interface on which nobody listens, and that is nobody else's.
 func freePort() (int, error) {
 	for range 200 {
 		port := firstPort + rand.IntN(portCount)
-		if _, taken := given.LoadOrStore(port, true); taken {
-			continue
+		ours, err := takePort(port)
+		if err != nil {
+			return 0, fmt.Errorf("finding a free port: %w", err)
 		}
-		if portIsFree(port) {
+		if ours && portIsFree(port) {
 			return port, nil
 		}
 	}
 	return 0, errors.New("finding a free port: 200 tries failed")
+}
+
+// takePort tells whether a port is ours from now on; it is not if this or another process has been given it before.
+func takePort(port int) (bool, error) {
+	ports.Lock()
+	defer ports.Unlock()
+	if ports.locks == nil {
+		name := filepath.Join(os.TempDir(), "slipstream-ports-"+strconv.Itoa(os.Getuid()))
+		locks, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o600)
+		if err != nil {
+			return false, err
+		}
+		ports.locks, ports.given = locks, map[int]bool{}
+	}
+	if ports.given[port] {
+		return false, nil
+	}
+	err := syscall.FcntlFlock(ports.locks.Fd(), syscall.F_SETLK, &syscall.Flock_t{
+		Type: syscall.F_WRLCK, Whence: io.SeekStart, Start: int64(port), Len: 1,
+	})
+	if errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EACCES) {
+		return false, nil
+	}
+	ports.given[port] = err == nil
+	return err == nil, err
 }
 
 func portIsFree(port int) bool {

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -48,6 +49,11 @@ func StartRedis(ctx context.Context, options RedisOptions) (*RedisServer, error)
 	if err != nil {
 		return nil, err
 	}
+	args, err := withBus(options.Args)
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	options.Args = args
 	p := &process{
 		name: "Redis",
 		dir:  dir,
@@ -76,6 +82,19 @@ func redisArgs(dir string, port int, options RedisOptions) []string {
 		"--save", "", "--appendonly", appendOnly,
 	}
 	return append(args, options.Args...)
+}
+
+// withBus gives a node of a cluster whose bus has no port yet one of its own. Redis would take the one 10,000 above its
+// port, which is among those of outgoing connections.
+func withBus(args []string) ([]string, error) {
+	if !slices.Contains(args, "--cluster-enabled") || slices.Contains(args, "--cluster-port") {
+		return args, nil
+	}
+	port, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	return append(slices.Clip(args), "--cluster-port", strconv.Itoa(port)), nil
 }
 
 // Redis starts a private Redis for one test and closes it when the test ends.

@@ -17,6 +17,8 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
+
+	"slipstream/deploy/dev/devserver"
 )
 
 // book is what names stand for in a test.
@@ -62,13 +64,19 @@ func (i instance) Check(context.Context, *healthv1.HealthCheckRequest) (*healthv
 // instances serve at one port of several addresses of this machine.
 func instances(t *testing.T, calls chan string, addresses ...string) (port string) {
 	t.Helper()
-	port = "0"
+	free, err := devserver.FreeAddress()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, port, err = net.SplitHostPort(free)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, address := range addresses {
 		lis, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", net.JoinHostPort(address, port))
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, port, _ = net.SplitHostPort(lis.Addr().String())
 		s := grpc.NewServer()
 		healthv1.RegisterHealthServer(s, instance{at: address, calls: calls})
 		served := make(chan error, 1)

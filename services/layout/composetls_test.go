@@ -81,9 +81,52 @@ func connectionsOverTLS(t *testing.T) {
 	}
 }
 
+// scrapesOverTLS: prometheus.tls.yaml is prometheus.yaml with TLS at each scrape, a certificate to show and the name that a
+// service has in its own where it is called by address; Prometheus of compose.tls.yaml reads it, and promtool accepts it.
+func scrapesOverTLS(t *testing.T, made string) {
+	t.Helper()
+	clear, secured := read[map[string]any](t, "prometheus/prometheus.yaml"), read[map[string]any](t, "prometheus/prometheus.tls.yaml")
+	scrapes, _ := clear["scrape_configs"].([]any)
+	for _, s := range scrapes {
+		scrape, _ := s.(map[string]any)
+		scrape["scheme"] = "https"
+		shows := map[string]any{"ca_file": "/run/tls/ca.crt", "cert_file": "/run/tls/tls.crt", "key_file": "/run/tls/tls.key"}
+		if looked, ok := scrape["dns_sd_configs"].([]any); ok {
+			names, _ := looked[0].(map[string]any)["names"].([]any)
+			shows["server_name"] = names[0]
+		}
+		scrape["tls_config"] = shows
+	}
+	if len(scrapes) == 0 || !reflect.DeepEqual(clear, secured) {
+		t.Errorf("over TLS Prometheus scrapes\n%v, want\n%v", secured, clear)
+	}
+	p := read[composed](t, "compose.tls.yaml").Services["prometheus"]
+	if !slices.Contains(p.Command, "--config.file=/etc/prometheus/prometheus.tls.yaml") || !slices.Contains(p.Volumes, "./compose/tls/prometheus:/run/tls:ro") {
+		t.Errorf("Prometheus is run with %q, and mounts %q", p.Command, p.Volumes)
+	}
+	text, err := os.ReadFile(filepath.Join(root(t), "deploy/prometheus/prometheus.tls.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if madeFor(t, made, "prometheus", string(text)) == 0 {
+		t.Error("no file of TLS is named")
+	}
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"prometheus.yaml": strings.ReplaceAll(string(text), "/run/tls", filepath.Join(made, "prometheus")), "rules.yaml": "groups: []\n", "alerts.yaml": "groups: []\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if out, err := exec.CommandContext(t.Context(), "promtool", "check", "config", filepath.Join(dir, "prometheus.yaml")).CombinedOutput(); err != nil {
+		t.Errorf("promtool: %v\n%s", err, out)
+	}
+}
+
 // TestComposeTLS: deploy/compose.tls.yaml gives every service of the line a certificate, and lets those alone call it that
-// deploy/compose.yaml tells of it; Redis and the databases have certificates, and the connections to them use TLS; what
-// deploy/compose/make-certificates makes fits.
+// deploy/compose.yaml tells of it; metrics are served and scraped over TLS; Redis and the databases have certificates, and the
+// connections to them use TLS; what deploy/compose/make-certificates makes fits.
 func TestComposeTLS(t *testing.T) {
 	made := filepath.Join(t.TempDir(), "tls")
 	for range 2 { // a second run renews
@@ -107,9 +150,12 @@ func TestComposeTLS(t *testing.T) {
 		reads := variables(name)
 		for variable, file := range over.Environment {
 			madeFor(t, made, name, variable+"="+file)
-			if reads != nil && !reads[variable] && !strings.HasPrefix(variable, "SLIPSTREAM_TLS_") {
+			if reads != nil && !reads[variable] && !strings.HasPrefix(variable, "SLIPSTREAM_TLS_") && variable != "SLIPSTREAM_METRICS_TLS" {
 				t.Errorf("%s does not read %s", name, variable)
 			}
+		}
+		if over.Environment["SLIPSTREAM_METRICS_TLS"] != "true" {
+			t.Errorf("%s serves its metrics in the clear", name)
 		}
 		folder := filepath.Join(made, name)
 		i := host.Identity{Cert: folder + "/tls.crt", Key: folder + "/tls.key", CA: folder + "/ca.crt"}
@@ -159,6 +205,7 @@ func TestComposeTLS(t *testing.T) {
 		}
 	}
 	connectionsOverTLS(t)
+	scrapesOverTLS(t, made)
 	if info, err := os.Stat(made); err != nil || info.Mode().Perm() != 0o700 {
 		t.Errorf("the folder of the keys is open: %v, %v", info, err)
 	}

@@ -382,41 +382,6 @@ func TestLostLeaseStopsTheLane(t *testing.T) {
 	h.equal("emp", "target", map[string]string{"emp:1": "a"})
 }
 
-// A new number of partitions: the old streams are read to their end before the new lanes open (D2).
-func TestLayoutChange(t *testing.T) {
-	h := newHouse(t)
-	h.deploy(true)
-	e, _ := h.engine("one")
-	h.ready(e, 2)
-	h.running(false)
-	eventually(t, "the lanes are closed", func() bool {
-		s := h.status(e)
-		return len(s.Lanes) == 2 && s.Lanes[0].Owner == "" && s.Lanes[1].Owner == ""
-	})
-	want := map[string]string{}
-	for i := range 60 {
-		key := fmt.Sprint("emp:", i)
-		h.set(key, "old")
-		want[key] = "old"
-	}
-	h.del("emp:7") // stands only in the old layout: without it the row would stay
-	delete(want, "emp:7")
-	eventually(t, "all is recorded", func() bool { return h.status(e).Jobs[0].Backlog >= 61 })
-	h.spec.Settings.Partitions = 3
-	h.deploy(true)
-	h.set("emp:1", "new")
-	want["emp:1"] = "new"
-	h.equal("emp", "target", want)
-	h.ready(e, 3)
-	old, err := h.rdb.Keys(t.Context(), "slipstream:{fleet:*of2}:emp*").Result()
-	if err != nil || len(old) != 0 {
-		t.Errorf("streams of the old layout: %v, %v", old, err)
-	}
-	h.set("emp:2", "new")
-	want["emp:2"] = "new"
-	h.equal("emp", "target", want)
-}
-
 func TestStreamWrittenByTheApplication(t *testing.T) {
 	h := newHouse(t)
 	h.spec.Jobs[0].Source = &pipelinev1.Source{Stream: "outbox"}

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 
@@ -22,39 +23,64 @@ func endedKey(pipeline, job string, layout int) string {
 	return layoutsKey(pipeline, job) + ":" + strconv.Itoa(layout) + ":ended"
 }
 
-// planned are the lanes to run now. A job whose layout changed runs the lanes of the older layouts to their ends first,
-// and only then those of the new one, so that a key's changes stay in order (design D2, G4).
+// planned are the lanes to run now, and what the recorder and the upkeep are to be told: the layout in which each job is
+// recorded.
+//
+// Of a job at most two layouts have changes that count: the older one is read to its end, the newer one is recorded and read
+// only then, so that a key's changes stay in order (design D2, G4). A third layout, or the older one again, has to wait: the
+// recorder stays where it is until the older one is gone. Streams so never have entries from before and from after those
+// of another layout.
 func (p *pipeline) planned(ctx context.Context) ([]wanted, error) {
 	layout := recorder.Partitions(p.spec.GetSettings())
 	var plan []wanted
-	var recorded []*pipelinev1.Job
+	var jobs []*pipelinev1.Job
 	for _, job := range p.spec.GetJobs() {
 		switch {
 		case !job.GetEnabled():
 		case job.GetSource().GetStream() != "":
 			plan = append(plan, lanesOf(p.spec, p.site.id, job, layout)...)
 		default:
-			recorded = append(recorded, job)
+			jobs = append(jobs, job)
 		}
 	}
-	layouts, err := p.layouts(ctx, recorded, layout)
+	layouts, err := p.layouts(ctx, jobs)
 	if err != nil {
 		return nil, err
 	}
-	for i, job := range recorded {
-		lanes, err := p.lanesNow(ctx, job, layout, layouts[i])
+	staying := map[string]int{}
+	for i, job := range jobs {
+		lanes, now, err := p.lanesNow(ctx, job, layout, layouts[i])
 		if err != nil {
 			return nil, err
 		}
 		plan = append(plan, lanes...)
+		if now != layout {
+			staying[job.GetName()] = now
+		}
 	}
-	return plan, nil
+	p.configure(ctx, staying)
+	return plan, p.note(ctx, jobs, layout, staying, layouts)
 }
 
-// layouts reads the layouts in which each job may have changes, and notes the present one where it is not among them. It
-// reads first: a server that is out of memory refuses a SADD that would add nothing.
-func (p *pipeline) layouts(ctx context.Context, jobs []*pipelinev1.Job, now int) ([][]string, error) {
-	out := make([][]string, len(jobs))
+// configure tells recorder and upkeep what is to be recorded, when that is something else than before.
+func (p *pipeline) configure(ctx context.Context, staying map[string]int) {
+	p.mu.Lock()
+	same := p.configured == p.generation && maps.Equal(p.staying, staying)
+	p.staying = staying
+	p.mu.Unlock()
+	if same {
+		return
+	}
+	for job, n := range staying {
+		p.log.InfoContext(ctx, "job stays in its layout until the one before has reached its end", "job", job, "partitions", n)
+	}
+	p.site.configure(p.spec, staying)
+	p.configured = p.generation
+}
+
+// layouts reads the layouts in which each job may have changes.
+func (p *pipeline) layouts(ctx context.Context, jobs []*pipelinev1.Job) ([][]int, error) {
+	out := make([][]int, len(jobs))
 	if len(jobs) == 0 {
 		return out, nil
 	}
@@ -66,51 +92,90 @@ func (p *pipeline) layouts(ctx context.Context, jobs []*pipelinev1.Job, now int)
 	if _, err := pipe.Exec(ctx); err != nil {
 		return nil, fmt.Errorf("reading the layouts of %d jobs: %w", len(jobs), err)
 	}
-	text := strconv.Itoa(now)
-	for i, job := range jobs {
-		out[i] = sets[i].Val()
-		if slices.Contains(out[i], text) {
-			continue
+	for i := range jobs {
+		for _, text := range sets[i].Val() {
+			if n, err := strconv.Atoi(text); err == nil && n > 0 {
+				out[i] = append(out[i], n)
+			}
 		}
-		if err := p.site.rdb.SAdd(ctx, layoutsKey(p.name, job.GetName()), text).Err(); err != nil {
-			return nil, fmt.Errorf("noting the layout of job %q: %w", job.GetName(), err)
-		}
-		out[i] = append(out[i], text)
 	}
 	return out, nil
 }
 
-// lanesNow are the lanes of a recorded job, given the layouts in which it may have changes.
-func (p *pipeline) lanesNow(ctx context.Context, job *pipelinev1.Job, layout int, layouts []string) ([]wanted, error) {
-	var older []wanted
-	for _, text := range layouts {
-		n, err := strconv.Atoi(text)
-		if err != nil || n < 1 || n == layout {
+// note notes the layout in which each job is recorded where it is not noted yet. What is noted is not written again: a server
+// that is out of memory refuses a SADD that would add nothing.
+func (p *pipeline) note(ctx context.Context, jobs []*pipelinev1.Job, layout int, staying map[string]int, noted [][]int) error {
+	for i, job := range jobs {
+		if staying[job.GetName()] != 0 || slices.Contains(noted[i], layout) {
 			continue
 		}
-		left, err := p.leftOf(ctx, job, n)
+		if err := p.site.rdb.SAdd(ctx, layoutsKey(p.name, job.GetName()), layout).Err(); err != nil {
+			return fmt.Errorf("noting the layout of job %q: %w", job.GetName(), err)
+		}
+	}
+	return nil
+}
+
+// occupied is a layout whose streams are there.
+type occupied struct {
+	partitions int
+	since      stream.ID // the recorder begins a layout after its last entry of the one before
+}
+
+// lanesNow are the lanes of a recorded job, and the layout in which it is recorded, given the layout that is wanted and those
+// in which it may have changes.
+func (p *pipeline) lanesNow(ctx context.Context, job *pipelinev1.Job, want int, noted []int) ([]wanted, int, error) {
+	if !slices.ContainsFunc(noted, func(n int) bool { return n != want }) {
+		return lanesOf(p.spec, p.site.id, job, want), want, nil
+	}
+	present, err := p.occupied(ctx, job, want, noted)
+	if err != nil {
+		return nil, 0, err
+	}
+	if len(present) == 0 {
+		return lanesOf(p.spec, p.site.id, job, want), want, nil
+	}
+	newest := present[len(present)-1].partitions
+	for _, older := range present[:len(present)-1] {
+		left, err := p.leftOf(ctx, job, older.partitions)
+		if err != nil || len(left) > 0 {
+			return left, newest, err
+		}
+	}
+	// Nothing older is left. The recorder may move on, and until it has done so the newest goes on as before.
+	return lanesOf(p.spec, p.site.id, job, newest), want, nil
+}
+
+// occupied are the layouts of a job that have streams, the oldest first. The one that is wanted counts when the recorder has
+// begun all of it.
+func (p *pipeline) occupied(ctx context.Context, job *pipelinev1.Job, want int, noted []int) ([]occupied, error) {
+	var all []occupied
+	for _, n := range slices.Compact(slices.Sorted(slices.Values(append([]int{want}, noted...)))) {
+		headers, err := p.site.store.Headers(ctx, stream.OfJob(p.name, job, n))
 		if err != nil {
 			return nil, err
 		}
-		older = append(older, left...)
-	}
-	if len(older) == 0 {
-		return lanesOf(p.spec, p.site.id, job, layout), nil
-	}
-	// The recorder writes the headers of the new layout after its last entry of the old one.
-	headers, err := p.site.store.Headers(ctx, stream.OfJob(p.name, job, layout))
-	if err != nil {
-		return nil, err
-	}
-	for _, h := range headers {
-		if !h.Exists {
-			for i := range older {
-				older[i].finite = false // still recorded: it goes on as before
+		one, there := occupied{partitions: n}, 0
+		for _, h := range headers {
+			if h.Exists {
+				there++
+				one.since = stream.Later(one.since, h.Since)
 			}
-			break
+		}
+		if there == len(headers) || (there > 0 && n != want) {
+			all = append(all, one)
 		}
 	}
-	return older, nil
+	slices.SortFunc(all, func(a, b occupied) int {
+		switch {
+		case a.since.Less(b.since):
+			return -1
+		case b.since.Less(a.since):
+			return 1
+		}
+		return 0
+	})
+	return all, nil
 }
 
 // leftOf are the lanes of an older layout that have not reached its end. When none is left the layout is dropped.
@@ -137,22 +202,38 @@ func (p *pipeline) leftOf(ctx context.Context, job *pipelinev1.Job, layout int) 
 	return nil, p.drop(ctx, job, layout)
 }
 
-// drop forgets a layout whose lanes have reached its end, and its streams. The set is last: a crash on the way repeats it.
+// dropScript forgets a layout and its streams, once: who comes a moment later finds that no lane has ended, and leaves alone
+// what the recorder may have begun meanwhile. KEYS: the lanes that ended, the layouts, and the streams. ARGV: the layout, and
+// how many lanes it has.
+var dropScript = redis.NewScript(`
+if redis.call('SCARD', KEYS[1]) < tonumber(ARGV[2]) then return 0 end
+for i = 3, #KEYS do redis.call('UNLINK', KEYS[i]) end
+redis.call('SREM', KEYS[2], ARGV[1])
+redis.call('DEL', KEYS[1])
+return 1`)
+
+// drop forgets a layout whose lanes have reached its end, and its streams.
 func (p *pipeline) drop(ctx context.Context, job *pipelinev1.Job, layout int) error {
-	pipe := p.site.rdb.Pipeline()
+	keys := []string{endedKey(p.name, job.GetName(), layout), layoutsKey(p.name, job.GetName())}
 	for _, s := range stream.OfJob(p.name, job, layout) {
-		pipe.Del(ctx, s.Main, s.Side, s.Header)
+		keys = append(keys, s.Main, s.Side, s.Header)
 	}
-	if _, err := pipe.Exec(ctx); err != nil {
-		return fmt.Errorf("dropping the streams of %d partitions of job %q: %w", layout, job.GetName(), err)
-	}
-	_, err := p.site.rdb.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
-		pipe.SRem(ctx, layoutsKey(p.name, job.GetName()), layout)
-		pipe.Del(ctx, endedKey(p.name, job.GetName(), layout))
-		return nil
-	})
-	if err != nil {
+	lanes := len(lanesOf(p.spec, p.site.id, job, layout))
+	if err := dropScript.Run(ctx, p.site.rdb, keys, layout, lanes).Err(); err != nil {
 		return fmt.Errorf("dropping the layout of %d partitions of job %q: %w", layout, job.GetName(), err)
+	}
+	return nil
+}
+
+// unfinish takes back that a lane has reached the end of its layout: the layout is recorded anew. Its lease is held, so
+// nobody can note it again.
+func (p *pipeline) unfinish(ctx context.Context, w wanted) error {
+	if w.finite || w.stream.Foreign {
+		return nil
+	}
+	key := endedKey(p.name, w.job.GetName(), int(w.lane.GetLayout()))
+	if err := p.site.rdb.SRem(ctx, key, w.name()).Err(); err != nil {
+		return fmt.Errorf("beginning the lane %s: %w", w.name(), err)
 	}
 	return nil
 }

@@ -35,9 +35,10 @@ type pipeline struct {
 	wake chan struct{} // capacity 1: a lane has ended
 
 	// Of the loop.
-	leases   *leases
-	observed time.Time
-	lanes    sync.WaitGroup
+	leases     *leases
+	observed   time.Time
+	configured uint64 // generation that the site was told of; 0: none
+	lanes      sync.WaitGroup
 
 	mu         sync.Mutex
 	spec       *pipelinev1.Pipeline // nil: not deployed yet
@@ -47,6 +48,7 @@ type pipeline struct {
 	reason     string // why there is no site
 	instances  []string
 	plan       []wanted
+	staying    map[string]int // jobs that are recorded in another layout than the generation's, for now
 	held       map[string]*holding
 	halted     map[string]time.Time // jobs that a flush has stopped, and since when
 	stale      []stale              // jobs that need a resync
@@ -111,6 +113,10 @@ func (p *pipeline) tick(ctx context.Context) error {
 	if herr := p.halts(ctx); herr != nil {
 		return errors.Join(err, herr)
 	}
+	if !p.site.serves(p.spec) {
+		p.reap(ctx) // the lanes of the connections before drain, and none begins anew there
+		return err
+	}
 	return errors.Join(err, p.reconcile(ctx), p.freshen(ctx), p.observe(ctx))
 }
 
@@ -165,11 +171,7 @@ func (p *pipeline) adopt(ctx context.Context) error {
 	spec.Name, spec.Generation = p.name, generation
 	p.mu.Lock()
 	p.spec, p.generation = spec, generation
-	site := p.site
 	p.mu.Unlock()
-	if site != nil && site.serves(spec) {
-		site.configure(spec)
-	}
 	p.log.InfoContext(ctx, "generation taken up", "generation", generation, "jobs", len(spec.Jobs))
 	return nil
 }
@@ -199,7 +201,7 @@ func (p *pipeline) settle(ctx context.Context) error {
 		p.reason = err.Error()
 		return err
 	}
-	p.site, p.reason = site, ""
+	p.site, p.reason, p.configured = site, "", 0
 	p.leases = newLeases(site.rdb, p.name, p.e.token, p.e.o.Lease, time.Now)
 	return nil
 }

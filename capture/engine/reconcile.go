@@ -47,9 +47,14 @@ func (p *pipeline) reconcile(ctx context.Context) error {
 			errs = append(errs, err)
 			break
 		}
-		if ours {
-			p.start(ctx, w)
+		if !ours {
+			continue
 		}
+		if err := p.unfinish(ctx, w); err != nil {
+			errs = append(errs, err)
+			break
+		}
+		p.start(ctx, w)
 	}
 	return errors.Join(errs...)
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"slipstream/capture/deadletter"
-	"slipstream/capture/recorder"
 	"slipstream/capture/replay"
 	"slipstream/capture/stream"
 	"slipstream/proto/keyspace"
@@ -73,7 +72,7 @@ func (p *pipeline) replay(ctx context.Context, s *shot, job *pipelinev1.Job, r *
 	out := &capturev1.ReplayedStream{Name: name, Job: job.GetName()}
 	if job.GetEnabled() {
 		out, err = replay.Run(ctx, replay.Job{
-			Pipeline: p.name, Spec: job, Streams: stream.OfJob(p.name, job, recorder.Partitions(s.spec.GetSettings())),
+			Pipeline: p.name, Spec: job, Streams: stream.OfJob(p.name, job, s.partitions(job)),
 			Store: s.site.store, Redis: s.site.rdb, Values: s.site.values(s.site.source.Logical(job)),
 		}, letters, r.GetAsRecorded())
 		if err != nil {

@@ -129,7 +129,6 @@ func newSite(ctx context.Context, e *Engine, p *pipelinev1.Pipeline) (*site, err
 		}
 		_, _ = s.rdb.Close(), s.src.Close()
 	}
-	s.configure(p)
 	return s, nil
 }
 
@@ -153,10 +152,13 @@ func (s *site) identify(ctx context.Context) error {
 	}
 }
 
-// configure tells recorder and upkeep of a generation.
-func (s *site) configure(p *pipelinev1.Pipeline) {
-	s.recorder.Configure(recorder.NewPlan(p, s.source))
-	s.upkeep.Configure(p, recorder.Partitions(p.GetSettings()))
+// configure tells recorder and upkeep of a generation. Staying are jobs that are recorded in another layout, for now.
+func (s *site) configure(p *pipelinev1.Pipeline, staying map[string]int) {
+	partitions := func(job *pipelinev1.Job) int {
+		return cmp.Or(staying[job.GetName()], recorder.Partitions(p.GetSettings()))
+	}
+	s.recorder.Configure(recorder.NewPlan(p, s.source, partitions))
+	s.upkeep.Configure(p, partitions)
 }
 
 // serves says whether a generation uses the same connections.

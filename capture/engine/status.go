@@ -32,6 +32,12 @@ type shot struct {
 	plan       []wanted
 	held       map[string]*holding
 	halted     map[string]time.Time
+	staying    map[string]int
+}
+
+// partitions is the layout that a job is recorded in.
+func (s *shot) partitions(job *pipelinev1.Job) int {
+	return cmp.Or(s.staying[job.GetName()], recorder.Partitions(s.spec.GetSettings()))
 }
 
 func (p *pipeline) shot() shot {
@@ -39,7 +45,8 @@ func (p *pipeline) shot() shot {
 	defer p.mu.Unlock()
 	s := shot{
 		spec: p.spec, generation: p.generation, running: p.running, site: p.site, reason: p.reason, plan: p.plan, halted: p.halted,
-		held: make(map[string]*holding, len(p.held)),
+		staying: p.staying,
+		held:    make(map[string]*holding, len(p.held)),
 	}
 	for name, h := range p.held {
 		s.held[name] = h
@@ -139,7 +146,7 @@ func (p *pipeline) fillJobs(ctx context.Context, s *shot, out *capturev1.Pipelin
 		status := jobStatus(counts[i].Val())
 		status.Job, status.Enabled, status.DeadLetters, status.NotLoaded = names[i], job.GetEnabled(), letters[i], -1
 		var main []string
-		for _, st := range stream.OfJob(p.name, job, recorder.Partitions(s.spec.GetSettings())) {
+		for _, st := range stream.OfJob(p.name, job, s.partitions(job)) {
 			main = append(main, st.Main)
 		}
 		status.Stream = strings.Join(main, ",")

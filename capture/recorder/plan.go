@@ -46,8 +46,9 @@ func (j Job) Selection() string { return Selection(j.DB, j.Pattern) }
 // Selection of a logical database and a pattern.
 func Selection(db int, pattern string) string { return fmt.Sprintf("%d/%s", db, pattern) }
 
-// NewPlan picks from a pipeline the jobs that are recorded: those that are enabled and have no stream of their own.
-func NewPlan(p *pipelinev1.Pipeline, src *source.Config) *Plan {
+// NewPlan picks from a pipeline the jobs that are recorded: those that are enabled and have no stream of their own. Partitions
+// is the layout that each is recorded in.
+func NewPlan(p *pipelinev1.Pipeline, src *source.Config, partitions func(*pipelinev1.Job) int) *Plan {
 	plan := &Plan{Generation: p.GetGeneration()}
 	for _, j := range p.GetJobs() {
 		s := j.GetSource()
@@ -67,7 +68,7 @@ func NewPlan(p *pipelinev1.Pipeline, src *source.Config) *Plan {
 			Hash:    all || slices.Contains(s.GetTypes(), "hash"),
 			JSON:    all || slices.Contains(s.GetTypes(), "json"),
 			Each:    s.GetValues() == pipelinev1.Values_VALUES_EACH,
-			Streams: stream.OfJob(p.GetName(), j, Partitions(p.GetSettings())),
+			Streams: stream.OfJob(p.GetName(), j, partitions(j)),
 		})
 	}
 	return plan

@@ -75,7 +75,9 @@ func job(name, pattern string, change ...func(*pipelinev1.Job)) *pipelinev1.Job 
 	return j
 }
 
-func (r *rig) plan() *recorder.Plan { return recorder.NewPlan(r.spec, r.config) }
+func (r *rig) plan() *recorder.Plan {
+	return recorder.NewPlan(r.spec, r.config, func(*pipelinev1.Job) int { return recorder.Partitions(r.spec.GetSettings()) })
+}
 
 // running is a recorder that runs.
 type running struct {

@@ -58,7 +58,7 @@ func newRig(t *testing.T, highWater int, pattern string) *rig {
 // generation is the one that the sweeper knows.
 func (r *rig) generation(n uint64) {
 	r.spec.Generation = n
-	r.sweeper.Configure(sweep.Targets(r.spec, r.config, 1))
+	r.sweeper.Configure(sweep.Targets(r.spec, r.config, func(*pipelinev1.Job) int { return 1 }))
 }
 
 // step steps until a sweep ran.

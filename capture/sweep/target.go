@@ -26,15 +26,15 @@ type Target struct {
 	Generation uint64
 }
 
-// Targets returns the targets of the enabled jobs of a pipeline, by job.
-func Targets(p *pipelinev1.Pipeline, src *source.Config, partitions int) map[string]Target {
+// Targets returns the targets of the enabled jobs of a pipeline, by job. Partitions is the layout that each is recorded in.
+func Targets(p *pipelinev1.Pipeline, src *source.Config, partitions func(*pipelinev1.Job) int) map[string]Target {
 	targets := map[string]Target{}
 	for _, j := range p.GetJobs() {
 		if !j.GetEnabled() {
 			continue
 		}
 		t := TargetOf(j, src)
-		t.Streams = stream.OfJob(p.GetName(), j, partitions)
+		t.Streams = stream.OfJob(p.GetName(), j, partitions(j))
 		t.Connections = stream.Connections(j)
 		t.Rate = int(p.GetSettings().GetSweepRate())
 		t.Generation = p.GetGeneration()

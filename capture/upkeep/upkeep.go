@@ -80,8 +80,8 @@ func New(c Config) *Upkeep {
 	}
 }
 
-// Configure sets the generation that is kept, at any time. Partitions is the layout that is recorded.
-func (u *Upkeep) Configure(p *pipelinev1.Pipeline, partitions int) {
+// Configure sets the generation that is kept, at any time. Partitions is the layout that each job is recorded in.
+func (u *Upkeep) Configure(p *pipelinev1.Pipeline, partitions func(*pipelinev1.Job) int) {
 	u.mu.Lock()
 	u.delay = time.Duration(p.GetSettings().GetTrimDelay()) * time.Second
 	u.mu.Unlock()

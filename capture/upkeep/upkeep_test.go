@@ -39,6 +39,8 @@ type rig struct {
 
 const partitions = 2
 
+func layout(*pipelinev1.Job) int { return partitions }
+
 func newRig(t *testing.T, jobs ...*pipelinev1.Job) *rig {
 	t.Helper()
 	server := devserver.Redis(t, devserver.RedisOptions{})
@@ -89,7 +91,7 @@ func (r *rig) record() (stop func()) {
 	n := recorder.NewNotifications(recorder.Config{
 		Pipeline: "p", Instance: "one", Source: r.config, Gaps: r.gaps, Beat: 50 * time.Millisecond, Log: slog.New(slog.DiscardHandler),
 	})
-	n.Configure(recorder.NewPlan(r.spec, r.config))
+	n.Configure(recorder.NewPlan(r.spec, r.config, layout))
 	stop = r.run(n.Run)
 	r.eventually("the recorder is connected", func() bool { return n.Status().GetConnected() })
 	return stop
@@ -97,7 +99,7 @@ func (r *rig) record() (stop func()) {
 
 func (r *rig) keep() (u *upkeep.Upkeep, stop func()) {
 	u = upkeep.New(upkeep.Config{Pipeline: "p", Instance: "one", Source: r.config, Log: slog.New(slog.DiscardHandler)})
-	u.Configure(r.spec, partitions)
+	u.Configure(r.spec, layout)
 	return u, r.run(u.Run)
 }
 
@@ -411,7 +413,7 @@ func TestLease(t *testing.T) {
 	one, stop := r.keep()
 	r.eventually("one has it", func() bool { owner, why := one.State(); return owner == "one" && why == "" })
 	two := upkeep.New(upkeep.Config{Pipeline: "p", Instance: "two", Source: r.config, Log: slog.New(slog.DiscardHandler)})
-	two.Configure(r.spec, partitions)
+	two.Configure(r.spec, layout)
 	r.run(two.Run)
 	r.eventually("two sees that", func() bool { owner, _ := two.State(); return owner == "one" })
 	stop()

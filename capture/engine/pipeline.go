@@ -206,19 +206,23 @@ func (p *pipeline) settle(ctx context.Context) error {
 	return nil
 }
 
-// beat adds an instance to those alive. It drops the others first, which needs no memory: after a first write a server that is
-// out of memory refuses no other in the same script, and lanes must be shared there too, since they are what drains it.
+// beat adds an instance to those alive, by the clock of the server: those of the instances need not agree. It drops the others
+// first, also what is of another clock, which needs no memory: after a first write a server that is out of memory refuses no
+// other in the same script, and lanes must be shared there too, since they are what drains it. KEYS: the instances. ARGV: this
+// one, and for how long one is alive, milliseconds.
 var beat = redis.NewScript(`
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', '(' .. ARGV[3])
-redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2])
+local t = redis.call('TIME')
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
+local function text(ms) return string.format('%.0f', ms) end
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', '(' .. text(now - ARGV[2]))
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '(' .. text(now + ARGV[2]), '+inf')
+redis.call('ZADD', KEYS[1], text(now), ARGV[1])
 return redis.call('ZRANGE', KEYS[1], 0, -1)`)
 
 // heartbeat says that this instance is alive and learns who else is.
 func (p *pipeline) heartbeat(ctx context.Context) error {
-	now := time.Now()
 	key := keyspace.Instances(p.name)
-	old := strconv.FormatInt(now.Add(-p.e.o.Lease).UnixMilli(), 10)
-	alive, err := beat.Run(ctx, p.site.rdb, []string{key}, now.UnixMilli(), p.e.o.Instance, old).StringSlice()
+	alive, err := beat.Run(ctx, p.site.rdb, []string{key}, p.e.o.Instance, p.e.o.Lease.Milliseconds()).StringSlice()
 	if err != nil {
 		return fmt.Errorf("beating: %w", err)
 	}

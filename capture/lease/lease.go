@@ -6,6 +6,9 @@
 // memory is short. A lease is taken and prolonged also by a server that is out of memory, since those that drain it must
 // go on; it is given back by deleting the key.
 //
+// That clock may go back, as when a replica takes the server's place. A lease that would last longer than anybody takes one
+// is cut to that time by who finds it: its holder, if there is one, prolongs it as ever.
+//
 // Versions before this one let the key expire, and left the time out of its value: such a lease is held for as long as its
 // key exists.
 package lease
@@ -74,10 +77,10 @@ func Instances(ctx context.Context, rdb redis.UniversalClient, keys []string) ([
 // hold writes the lease. PERSIST is there for what it is: a write that needs no memory. After a first write a server that is
 // out of memory refuses no other in the same script.
 const hold = `
-local function hold()
+local function hold(token)
   local t = redis.call('TIME')
   redis.call('PERSIST', KEYS[1])
-  redis.call('SET', KEYS[1], ARGV[1] .. ' ' .. string.format('%.0f', t[1] * 1000 + math.floor(t[2] / 1000) + ARGV[2]))
+  redis.call('SET', KEYS[1], token .. ' ' .. string.format('%.0f', t[1] * 1000 + math.floor(t[2] / 1000) + ARGV[2]))
 end
 local function ours(v) return v and string.sub(v, 1, #ARGV[1] + 1) == ARGV[1] .. ' ' end
 local v = redis.call('GET', KEYS[1])
@@ -89,13 +92,16 @@ const (
 if v and not ours(v) then
   local token, till = string.match(v, '^(.*) (%d+)$')
   local t = redis.call('TIME')
-  if not till or tonumber(till) > t[1] * 1000 + math.floor(t[2] / 1000) then return token or v end
+  local left = till and till - (t[1] * 1000 + math.floor(t[2] / 1000))
+  if not left then return v end
+  if left > tonumber(ARGV[2]) then hold(token) end
+  if left > 0 then return token end
 end
-hold()
+hold(ARGV[1])
 return ours(v) and ARGV[1] or ''`
 	prolongText = hold + `
 if not ours(v) then return 0 end
-hold()
+hold(ARGV[1])
 return 1`
 	dropText = `
 local v = redis.call('GET', KEYS[1])

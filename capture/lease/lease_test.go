@@ -2,6 +2,7 @@ package lease_test
 
 import (
 	"crypto/rand"
+	"strconv"
 	"testing"
 	"time"
 
@@ -173,6 +174,37 @@ func TestExpiring(t *testing.T) {
 		}
 	}
 	r.held("one")
+}
+
+// TestClockWentBack: a lease that lasts until a time far away, because the server's clock was another, is free after the time
+// for which one is taken, unless its holder prolongs it.
+func TestClockWentBack(t *testing.T) {
+	r := newRig(t, devserver.SharedRedis(t))
+	r.one.TTL, r.two.TTL = 200*time.Millisecond, 200*time.Millisecond
+	far := func(token string) {
+		t.Helper()
+		until := time.Now().Add(time.Hour).UnixMilli()
+		if err := r.rdb.Set(t.Context(), r.one.Key, token+" "+strconv.FormatInt(until, 10), 0).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	far("gone/x")
+	for deadline := time.Now().Add(time.Minute); ; {
+		got, err := r.one.Take(t.Context(), r.rdb)
+		if err != nil || time.Now().After(deadline) {
+			t.Fatalf("not taken after it ran out: %q, %v", got, err)
+		}
+		if got == "" {
+			break
+		}
+		if got != "gone/x" {
+			t.Fatalf("held by %q", got)
+		}
+	}
+	far(r.one.Token)
+	r.take(r.two, r.one.Token)
+	r.prolong(r.one, 1)
+	r.take(r.one, r.one.Token)
 }
 
 // TestOutOfMemory: a server that takes no more lets a lease be prolonged, taken over and given back.

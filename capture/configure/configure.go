@@ -17,6 +17,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 
 	"github.com/redis/go-redis/v9"
 
@@ -111,7 +112,11 @@ func (s *server) unreachable(err error) {
 	fix := "check host and port, and that the server runs"
 	var refusal redis.Error
 	if errors.As(err, &refusal) {
-		fix = "check user and password, and that the user may run INFO"
+		fix = "check user and password"
+		if strings.HasPrefix(refusal.Error(), "NOPERM ") {
+			s.facts.JSON = s.wanted // the server could not be asked
+			fix = s.allow()
+		}
 	}
 	s.find(&capturev1.Finding{
 		Subject: "connection", State: failure, Found: s.config.Addr(), Message: err.Error(), Fix: fix,

@@ -159,7 +159,9 @@ func TestPermissions(t *testing.T) {
 		{"no watching", []string{"~*", "&*", "+@all", "-watch"}, "permissions", failure, "WATCH"},
 		{"no CLIENT ID", []string{"~*", "&*", "+@all", "-client|id"}, "permission CLIENT", warning, "woken"},
 		{"no CONFIG", []string{"~*", "&*", "+@all", "-config"}, "permission CONFIG", warning, "turned off"},
-		{"no INFO", []string{"~*", "&*", "+@all", "-info"}, "connection", failure, "INFO"},
+		{"no INFO", []string{"~*", "&*", "+@all", "-info"}, "connection", failure, "+info"},
+		{"no name", []string{"~*", "&*", "+@all", "-client"}, "connection", failure, "+client|setname"},
+		{"no databases", []string{"~*", "&*", "+@all", "-select"}, "permissions", failure, "+select"},
 		{"no transactions", []string{"~*", "&*", "+@all", "-multi"}, "permissions", failure, "multi"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -182,26 +184,40 @@ func TestPermissions(t *testing.T) {
 	}
 }
 
-// TestGrant: a user who is given what the finding says lacks nothing any more.
+// TestGrant: a user who is given what the finding says lacks nothing any more, however little he had.
 func TestGrant(t *testing.T) {
 	server := devserver.Redis(t, devserver.RedisOptions{})
 	admin := configOf(t, server.Addr, "", "").Client()
 	defer func() { _ = admin.Close() }()
-	permissions := func(rules ...string) *capturev1.Finding {
+	look := func(rules ...string) []*capturev1.Finding {
 		t.Helper()
 		if err := admin.Do(t.Context(), append([]any{"ACL", "SETUSER", "probe", "on", ">pw"}, anys(rules)...)...).Err(); err != nil {
 			t.Fatal(err)
 		}
 		c := configOf(t, server.Addr, "probe", "pw")
-		return find(configure.Run(t.Context(), configure.Request{Pipeline: pipeline(), Source: c, Streams: c, DryRun: true}), "permissions")
+		return configure.Run(t.Context(), configure.Request{Pipeline: pipeline(), Source: c, Streams: c, DryRun: true})
 	}
-	poor := permissions("reset", "on", ">pw", "+info", "+client", "+select", "+multi", "+discard")
-	rules, ok := strings.CutPrefix(poor.GetFix(), "ACL SETUSER <user> ")
-	if poor.GetState() != failure || !ok {
-		t.Fatalf("without rights: %v", poor)
-	}
-	if rich := permissions(strings.Fields(rules)...); rich.GetState() != good {
-		t.Errorf("after %q: %v", poor.GetFix(), rich)
+	for name, had := range map[string][]string{
+		"nothing":               nil,
+		"INFO without a name":   {"+info"},
+		"a name and INFO":       {"+info", "+client|setname"},
+		"no transactions":       {"+info", "+client", "+select"},
+		"all that trying takes": {"+info", "+client", "+select", "+multi", "+discard"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			poor := look(append([]string{"reset", "on", ">pw"}, had...)...)
+			lacks := find(poor, "permissions")
+			if lacks == nil {
+				lacks = find(poor, "connection")
+			}
+			rules, ok := strings.CutPrefix(lacks.GetFix(), "ACL SETUSER <user> ")
+			if lacks.GetState() != failure || !ok {
+				t.Fatalf("without rights: %v", poor)
+			}
+			if rich := find(look(strings.Fields(rules)...), "permissions"); rich.GetState() != good {
+				t.Errorf("after %q: %v", lacks.GetFix(), rich)
+			}
+		})
 	}
 }
 

@@ -26,8 +26,7 @@ func (s *server) permissions(ctx context.Context) {
 	refused, asked, err := s.tried(ctx)
 	if err != nil {
 		s.find(&capturev1.Finding{
-			Subject: "permissions", State: failure, Message: "they could not be tried: " + err.Error(),
-			Fix: "allow MULTI and DISCARD, which capture needs too",
+			Subject: "permissions", State: failure, Message: "they could not be tried: " + err.Error(), Fix: s.allow(),
 		})
 		return
 	}
@@ -47,7 +46,7 @@ func (s *server) permissions(ctx context.Context) {
 	if len(lacks) > 0 {
 		slices.Sort(lacks)
 		needed.State, needed.Found = failure, "refused: "+strings.Join(slices.Compact(lacks), ", ")
-		needed.Wanted, needed.Fix = "allowed", "ACL SETUSER <user> "+s.grant()
+		needed.Wanted, needed.Fix = "allowed", s.allow()
 	}
 	s.find(needed)
 }
@@ -68,7 +67,10 @@ func (t trial) String() string {
 	return strings.TrimSpace(t.args[0] + " " + key)
 }
 
-// grant is the rules that allow everything that was tried.
+// allow is the command that allows a user everything that is tried, also what trying itself takes.
+func (s *server) allow() string { return "ACL SETUSER <user> " + s.grant() }
+
+// grant is the rules that allow everything that is tried.
 func (s *server) grant() string {
 	var rules []string
 	if s.streams {
@@ -89,7 +91,7 @@ func (s *server) grant() string {
 			}
 		}
 	}
-	commands := []string{"+multi", "+exec", "+discard", "+unwatch", "+ping", "+select"}
+	commands := []string{"+multi", "+exec", "+discard", "+unwatch", "+ping", "+select", "+client|setname"}
 	for _, trials := range s.trials() {
 		for _, t := range trials {
 			commands = append(commands, "+"+strings.ToLower(t.args[0]))

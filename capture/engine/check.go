@@ -255,7 +255,7 @@ func (c *checking) unreachable(name string, config *source.Config, err error) {
 		case "NOAUTH", "WRONGPASS":
 			fix = "check user and password"
 		case "NOPERM":
-			fix = "grant the user the commands of docs/operating.md"
+			fix = "`slipstream configure` says what the user must be allowed"
 		}
 	}
 	c.connection(name, failure, fmt.Sprintf("%s at %s: %v", name, config.Addr(), err), fix)

@@ -3,10 +3,12 @@ package engine
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"slipstream/capture/deadletter"
 	"slipstream/proto/keyspace"
 	capturev1 "slipstream/proto/slipstream/capture/v1"
+	pipelinev1 "slipstream/proto/slipstream/pipeline/v1"
 )
 
 // Rejected reads dead letters (spec 9.4): of one job or stream, or of all jobs of the pipeline, those that were removed
@@ -49,6 +51,10 @@ func (e *Engine) Rejected(ctx context.Context, r *capturev1.ListRejectedRequest)
 			return nil, err
 		}
 		one.Job, _ = deadletter.Job(p.name, name)
+		known := func(j *pipelinev1.Job) bool { return j.GetName() == r.GetJob() }
+		if one.GetJob() == r.GetJob() && one.GetLength() == 0 && !slices.ContainsFunc(s.spec.GetJobs(), known) {
+			return nil, fmt.Errorf("job %q of pipeline %q: %w", r.GetJob(), p.name, ErrUnknownJob)
+		}
 		one.Entries = one.Entries[min(skip, len(one.Entries)):]
 		out = append(out, one)
 	}

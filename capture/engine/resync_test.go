@@ -201,6 +201,12 @@ func TestDeadLetterStreams(t *testing.T) {
 			t.Errorf("%v: %q, want %q", r, got, want)
 		}
 	}
+	for name, known := range map[string]bool{"dept": true, "emp": true, "none": false} { // dept has no letters, emp is not deployed
+		got, err := e.Rejected(t.Context(), &capturev1.ListRejectedRequest{Job: name})
+		if known != (err == nil && len(got) == 1) || !known && !errors.Is(err, engine.ErrUnknownJob) {
+			t.Errorf("job %s: %v, %v", name, got, err)
+		}
+	}
 }
 
 // TestFollow: changes are followed through lanes that run, to their commit or their reject; one that a broken lane carries is

@@ -117,6 +117,10 @@ func TestTrace(t *testing.T) {
 			if !strings.Contains(s.GetText(), "first of 3 events") {
 				t.Errorf("event %q", s.GetText())
 			}
+		case gatewayv1.TraceStep_TRACE_STEP_RESULT:
+			if !strings.HasPrefix(s.GetText(), "its batch is durable") {
+				t.Errorf("the result of a record that was filtered: %q", s.GetText())
+			}
 		case gatewayv1.TraceStep_TRACE_STEP_REJECTED:
 			if string(s.GetKey()) != "gone" {
 				t.Errorf("rejected %v", s)

@@ -195,8 +195,11 @@ func (r *traced) end(o *capturev1.TracedOutcome) {
 		r.stage(gatewayv1.TraceStep_TRACE_STEP_INTERRUPTED, o.GetAtMs(), "the lane broke; the change is read again")
 	case o.GetSettled():
 		took := float64(o.GetCommitNs()) / float64(time.Millisecond)
-		r.stage(gatewayv1.TraceStep_TRACE_STEP_RESULT, o.GetAtMs(),
-			fmt.Sprintf("durable at the target; its transaction took %.1f ms", took))
+		what := "durable at the target; its transaction"
+		if r.filtered || len(o.GetRejects()) > 0 { // not all of it is a row
+			what = "its batch is durable at the target; the transaction"
+		}
+		r.stage(gatewayv1.TraceStep_TRACE_STEP_RESULT, o.GetAtMs(), fmt.Sprintf("%s took %.1f ms", what, took))
 		r.stage(gatewayv1.TraceStep_TRACE_STEP_COMPLETED, o.GetAtMs(), "processing completed")
 	default:
 		r.stage(gatewayv1.TraceStep_TRACE_STEP_COMPLETED, o.GetAtMs(), "processing completed")

@@ -33,10 +33,14 @@ const mostBody = 32 << 20
 // Register adds the API to a mux: what begins with /v1/, and the protoset. Everything else is free for others. conn is a
 // client of the gateway's own gRPC server and stays the caller's to close; ctx ends with the mux's server.
 func Register(ctx context.Context, mux *http.ServeMux, conn *grpc.ClientConn) error {
-	api := runtime.NewServeMux(runtime.WithMarshalerOption(runtime.MIMEWildcard, &runtime.JSONPb{
-		MarshalOptions:   protojson.MarshalOptions{UseProtoNames: true, EmitUnpopulated: true},
-		UnmarshalOptions: protojson.UnmarshalOptions{}, // a member that is misspelt is an error
-	}))
+	api := runtime.NewServeMux(
+		runtime.WithMarshalerOption(runtime.MIMEWildcard, &runtime.JSONPb{
+			MarshalOptions:   protojson.MarshalOptions{UseProtoNames: true, EmitUnpopulated: true},
+			UnmarshalOptions: protojson.UnmarshalOptions{}, // a member that is misspelt is an error
+		}),
+		runtime.SetQueryParameterParser(parameters{}), // there too
+		runtime.WithRoutingErrorHandler(unrouted),
+	)
 	if err := generated.RegisterGatewayServiceHandlerClient(ctx, api, gatewayv1.NewGatewayServiceClient(conn)); err != nil {
 		return fmt.Errorf("serving JSON: %w", err)
 	}

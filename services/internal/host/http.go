@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 )
@@ -41,6 +42,9 @@ func (p *Process) serveHTTP(
 	lis, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("listening for %s: %w; choose another address with --%s", what, err, what)
+	}
+	if server.ErrorLog == nil { // handshakes that fail, and the like: its own log would go to stderr in another form
+		server.ErrorLog = slog.NewLogLogger(p.Log.Handler(), slog.LevelDebug)
 	}
 	h := &HTTPServer{lis: lis, done: make(chan struct{}), server: server}
 	go func() {

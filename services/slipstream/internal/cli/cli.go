@@ -95,9 +95,14 @@ func Main(ctx context.Context, deps Deps, args []string, stdout, stderr io.Write
 	if deps.Stdin != nil {
 		root.SetIn(deps.Stdin)
 	}
-	root.SetOut(stdout)
+	out := &results{w: stdout}
+	root.SetOut(out)
 	root.SetErr(stderr)
+	refuseUnknownTopics(root)
 	called, err := root.ExecuteContextC(ctx)
+	if err == nil && out.lost != nil {
+		err = fmt.Errorf("writing the result: %w", out.lost)
+	}
 	var wrong usageError
 	switch {
 	case err == nil:

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"slices"
 
@@ -57,7 +58,7 @@ func (a *app) queues(use, short string, args cobra.PositionalArgs) *cobra.Comman
 			if len(args) == 1 {
 				streams = slices.DeleteFunc(streams, func(s *capturev1.DeadLetterStream) bool { return s.GetName() != args[0] })
 				if len(streams) == 0 {
-					return misused("there is no dead-letter queue %q; list-dlqs lists them", args[0])
+					return fmt.Errorf("there is no dead-letter queue %q; list-dlqs lists them", args[0])
 				}
 			}
 			out := make([]queueJSON, 0, len(streams))

@@ -81,7 +81,7 @@ func (a *app) explain(address string, err error) error {
 	}
 	switch s.Code() {
 	case codes.Unavailable:
-		return fmt.Errorf("the gateway at %s cannot be asked: %s\nstart one with `slipstream run`, or name another with --gateway or %s",
+		return fmt.Errorf("the gateway at %s cannot be asked: %s\nstart one with `slipstream run`, name another with --gateway or %s, or give --tls or --tls-ca where it wants TLS",
 			address, s.Message(), GatewayVariable)
 	case codes.Unauthenticated:
 		return fmt.Errorf("the gateway at %s does not let you in: %s", address, s.Message())

@@ -156,5 +156,6 @@ func (a *app) describeJob() *cobra.Command {
 	a.gatewayFlags(cmd)
 	cmd.Flags().StringVarP(&output, "output", "o", "yaml", "yaml, or json for the job as compiled")
 	logFlag(cmd, true)
+	cmd.ValidArgsFunction = a.completeJob
 	return cmd
 }

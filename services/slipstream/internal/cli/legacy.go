@@ -120,6 +120,14 @@ func (a *app) completeJobs(cmd *cobra.Command, args []string, _ string) ([]cobra
 	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
+// completeJob offers the deployed jobs where one is to be named.
+func (a *app) completeJob(cmd *cobra.Command, args []string, start string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return a.completeJobs(cmd, args, start)
+}
+
 // completeContexts offers the saved contexts.
 func (a *app) completeContexts(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	all, err := a.contexts()

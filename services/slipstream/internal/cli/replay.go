@@ -19,8 +19,9 @@ func (a *app) replay() *cobra.Command {
 	var recorded bool
 	cmd := &cobra.Command{
 		Use: "replay", Short: "Put rejected records back on the line", Args: noArgs,
-		Long: "Put rejected records back on the line: the value that each key has now is written, and a key that is gone has its\n" +
-			"rows removed. They leave the dead-letter queue; what is rejected again comes back.\n\n" +
+		Long: "Put rejected records back on the line: the value that each key has now is written, and a delete that was rejected\n" +
+			"is done again while its key is gone. They leave the dead-letter queue; what is rejected again comes back. Other\n" +
+			"records whose key is gone stay: the delete had a change of its own, and nothing is left to write.\n\n" +
 			"With --as-recorded the value that was rejected is written, but only where nothing newer was written since. This needs\n" +
 			"a row index, and is refused for outputs without one, and for records whose data was not kept (dlq_payload: omit).",
 		RunE: func(cmd *cobra.Command, _ []string) error {

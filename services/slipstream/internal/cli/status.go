@@ -96,6 +96,9 @@ func (a *app) watch(
 }
 
 func terminal(w io.Writer) bool {
+	if r, is := w.(*results); is {
+		w = r.w
+	}
 	f, is := w.(*os.File)
 	if !is {
 		return false

@@ -9,7 +9,9 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/status"
 
 	capturev1 "slipstream/proto/slipstream/capture/v1"
 	gatewayv1 "slipstream/proto/slipstream/gateway/v1"
@@ -76,12 +78,14 @@ func (s *Server) status(ctx context.Context, name string, now store.State) *gate
 	defer cancel()
 	instances := s.config.CaptureNow()
 	views := make([]*capturev1.PipelineStatus, len(instances))
+	strange := make([]bool, len(instances)) // it does not serve the pipeline
 	services := s.services()
 	var all sync.WaitGroup
 	for i, peer := range instances {
 		all.Go(func() {
-			if res, err := peer.Client.Status(ctx, &capturev1.StatusRequest{Pipeline: name}); err == nil {
-				views[i] = res.GetStatus()
+			res, err := peer.Client.Status(ctx, &capturev1.StatusRequest{Pipeline: name})
+			if views[i], strange[i] = res.GetStatus(), status.Code(err) == codes.NotFound; err != nil {
+				views[i] = nil
 			}
 		})
 	}
@@ -97,14 +101,20 @@ func (s *Server) status(ctx context.Context, name string, now store.State) *gate
 	if now.Pipeline.GetGeneration() > 0 {
 		merged.Running = now.Running
 	}
+	unknown := ""
 	if len(views) == 0 {
 		merged.Generation = now.Pipeline.GetGeneration()
 		merged.ReadMs = s.config.Now().UnixMilli()
+		unknown = "unknown: capture does not answer"
+		if slices.Contains(strange, true) {
+			unknown = "unknown: " + unserved
+			merged.Recorder = &capturev1.RecorderStatus{Reason: unserved}
+		}
 	}
 	addJobs(merged, now.Pipeline)
 	res := &gatewayv1.StatusResponse{
 		Status: merged, Version: s.config.Version, Stale: now.Stale,
-		Connections: connections(now.Pipeline, merged, len(views) > 0),
+		Connections: connections(now.Pipeline, merged, unknown),
 	}
 	for _, service := range services {
 		res.Services = append(res.Services, service.out)
@@ -148,8 +158,12 @@ func addJobs(merged *capturev1.PipelineStatus, p *pipelinev1.Pipeline) {
 	sortJobs(merged)
 }
 
-// connections tells how each connection fares, from what the recorder and the lanes report. No password is in it.
-func connections(p *pipelinev1.Pipeline, merged *capturev1.PipelineStatus, answered bool) []*gatewayv1.ConnectionStatus {
+// unserved is said of a pipeline that was deployed, and that the capture instances which answer know nothing of.
+const unserved = "no capture instance serves this pipeline: --pipelines of capture names those it serves, `slipstream run` serves default"
+
+// connections tells how each connection fares, from what the recorder and the lanes report; unknown says why none of them does. No
+// password is in it.
+func connections(p *pipelinev1.Pipeline, merged *capturev1.PipelineStatus, unknown string) []*gatewayv1.ConnectionStatus {
 	out := make([]*gatewayv1.ConnectionStatus, 0, len(p.GetConnections()))
 	for _, name := range slices.Sorted(maps.Keys(p.GetConnections())) {
 		c := p.GetConnections()[name]
@@ -157,8 +171,8 @@ func connections(p *pipelinev1.Pipeline, merged *capturev1.PipelineStatus, answe
 			Name: name, Type: c.GetType(), Host: c.GetHost(), Port: c.GetPort(), Database: c.GetDatabase(), User: c.GetUser(),
 		}
 		switch {
-		case !answered:
-			row.Status = "unknown: capture does not answer"
+		case unknown != "":
+			row.Status = unknown
 		case name == configfile.Source:
 			row.Status = recorderStatus(merged.GetRecorder())
 		case name == configfile.Streams:

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/health"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/test/bufconn"
 
 	capturev1 "slipstream/proto/slipstream/capture/v1"
@@ -150,6 +151,29 @@ func TestInstancesComeAndGo(t *testing.T) {
 	check("a b", 2)
 	now = now[1:]
 	check("b", 1)
+}
+
+// TestNobodyServes: a pipeline that no capture instance serves is not taken for one whose capture is away.
+func TestNobodyServes(t *testing.T) {
+	l := deployed(t)
+	l.config.Capture = []server.Peer[capturev1.CaptureServiceClient]{view(nil), {Client: &capture{
+		status: func(*capturev1.StatusRequest) (*capturev1.StatusResponse, error) {
+			return nil, status.Error(codes.NotFound, "no such pipeline")
+		},
+	}}}
+	res, err := l.server().Status(t.Context(), &gatewayv1.StatusRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := []string{res.GetStatus().GetRecorder().GetReason()}
+	for _, c := range res.GetConnections() {
+		told = append(told, c.GetStatus())
+	}
+	for _, text := range told {
+		if !strings.Contains(text, "no capture instance serves this pipeline") {
+			t.Errorf("%q of %q", text, told)
+		}
+	}
 }
 
 func TestConnectionStatus(t *testing.T) {

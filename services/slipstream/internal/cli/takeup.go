@@ -91,7 +91,11 @@ func lacking(st *capturev1.PipelineStatus, generation uint64) (out []string) {
 	}
 	for _, j := range st.GetJobs() {
 		if j.GetEnabled() && !planned[j.GetJob()] {
-			out = append(out, fmt.Sprintf("job %s: its lanes are not planned yet", j.GetJob()))
+			text := fmt.Sprintf("job %s: its lanes are not planned yet", j.GetJob())
+			if r := st.GetRecorder(); r.GetOwner() == "" && r.GetReason() != "" {
+				text += ": " + r.GetReason()
+			}
+			out = append(out, text)
 		}
 	}
 	for _, name := range names {

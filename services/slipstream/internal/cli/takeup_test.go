@@ -74,9 +74,12 @@ func TestDeployAndWait(t *testing.T) {
 		deployed(l, 7)
 		nobody := state(7, true, 6, 0)
 		nobody.Lanes[1].Owner, nobody.Lanes[1].Fault, nobody.Lanes[1].State = "", nil, capturev1.LaneState_LANE_STATE_IDLE
-		watching(l, nil, state(6, true, 6, 6), state(7, false, 6, 6), state(7, true), nobody, state(7, true, 7, 0), state(7, true, 7, 0), state(7, true, 7, 8))
+		alone := state(7, true)
+		alone.Recorder = &capturev1.RecorderStatus{Reason: "nobody serves it"}
+		watching(l, nil, state(6, true, 6, 6), state(7, false, 6, 6), state(7, true), alone, nobody, state(7, true, 7, 0), state(7, true, 7, 0), state(7, true, 7, 8))
 		code, stdout, stderr := l.do(t, "deploy", "--dir", dir, "--wait", "--log-level", "ERROR")
 		const want = "capture has generation 6\nthe pipeline is stopped\njob emp: its lanes are not planned yet\n" +
+			"job emp: its lanes are not planned yet: nobody serves it\n" +
 			"job emp, connection hr: 0 of 2 lanes run it; running\njob emp, connection hr: 1 of 2 lanes run it; waiting: connection refused: start it\n"
 		if code != 0 || stdout != "pipeline default: generation 7 is deployed\npipeline default: generation 7 runs on 2 lanes\n" || stderr != want {
 			t.Errorf("code %d, stdout %q, stderr %q", code, stdout, stderr)

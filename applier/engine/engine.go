@@ -136,8 +136,14 @@ func (e *Engine) Run(link flow.Uplink[*applierv1.RowBatch]) error {
 	return l.run(ctx)
 }
 
-// Check tries a connection and compares the outputs that use it with the catalogue.
+// Check tries a connection and compares the outputs that use it with the catalogue. A target that does not answer is given up
+// while there is time left to say so: whoever asks would take it for an applier that is away.
 func (e *Engine) Check(ctx context.Context, r *applierv1.CheckRequest) *applierv1.CheckResponse {
+	if end, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Until(end)*2/3)
+		defer cancel()
+	}
 	lease, err := e.targets.acquire(ctx, r.GetConnection(), r.GetSettings())
 	if err != nil {
 		return unreachable(r.GetConnection(), err)

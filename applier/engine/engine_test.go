@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -13,6 +14,7 @@ import (
 
 	"slipstream/applier"
 	"slipstream/proto/fault"
+	applierv1 "slipstream/proto/slipstream/applier/v1"
 	flowv1 "slipstream/proto/slipstream/flow/v1"
 	pipelinev1 "slipstream/proto/slipstream/pipeline/v1"
 )
@@ -44,6 +46,39 @@ func (d *counting) Connect(_ context.Context, c *pipelinev1.Connection, _ *pipel
 }
 
 func (t *countingTarget) Close() error { t.d.closed.Add(1); return nil }
+
+// silent is a target that does not answer.
+type silent struct{ counting }
+
+type silentTarget struct{ applier.Target }
+
+func (*silent) Connect(context.Context, *pipelinev1.Connection, *pipelinev1.Settings) (applier.Target, error) {
+	return &silentTarget{}, nil
+}
+
+func (*silentTarget) Check(ctx context.Context, _ []*pipelinev1.Job) *applierv1.CheckResponse {
+	<-ctx.Done()
+	return &applierv1.CheckResponse{Fault: flowv1.FaultClass_FAULT_CLASS_CONNECTION}
+}
+
+func (*silentTarget) Close() error { return nil }
+
+// TestCheckOfASilentTarget: the answer that a target does not answer comes in the time of who asks, so that it is not taken
+// for an applier that is away.
+func TestCheckOfASilentTarget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		defer cancel()
+		e, err := New(&silent{}, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := e.Check(ctx, &applierv1.CheckRequest{Connection: &pipelinev1.Connection{Name: "a"}})
+		if r.GetFault() != flowv1.FaultClass_FAULT_CLASS_CONNECTION || ctx.Err() != nil {
+			t.Errorf("%v, %v", r, ctx.Err())
+		}
+	})
+}
 
 // aliased serves connections of another type too.
 type aliased struct{ counting }

@@ -47,7 +47,7 @@ func (p *pipeline) planned(ctx context.Context) ([]wanted, error) {
 	if err != nil {
 		return nil, err
 	}
-	staying := map[string]int{}
+	staying, moved := map[string]int{}, map[string]bool{}
 	for i, job := range jobs {
 		lanes, now, err := p.lanesNow(ctx, job, layout, layouts[i])
 		if err != nil {
@@ -57,13 +57,14 @@ func (p *pipeline) planned(ctx context.Context) ([]wanted, error) {
 		if now != layout {
 			staying[job.GetName()] = now
 		}
+		moved[job.GetName()] = slices.ContainsFunc(layouts[i], func(n int) bool { return n != now })
 	}
-	p.configure(ctx, staying)
+	p.configure(ctx, staying, moved)
 	return plan, p.note(ctx, jobs, layout, staying, layouts)
 }
 
 // configure tells recorder and upkeep what is to be recorded, when that is something else than before.
-func (p *pipeline) configure(ctx context.Context, staying map[string]int) {
+func (p *pipeline) configure(ctx context.Context, staying map[string]int, moved map[string]bool) {
 	p.mu.Lock()
 	same := p.configured == p.generation && maps.Equal(p.staying, staying)
 	p.staying = staying
@@ -74,7 +75,7 @@ func (p *pipeline) configure(ctx context.Context, staying map[string]int) {
 	for job, n := range staying {
 		p.log.InfoContext(ctx, "job stays in its layout until the one before has reached its end", "job", job, "partitions", n)
 	}
-	p.site.configure(p.spec, staying)
+	p.site.configure(p.spec, staying, moved)
 	p.configured = p.generation
 }
 

@@ -117,6 +117,30 @@ func TestLayoutChangesTwice(t *testing.T) {
 	}
 }
 
+// The number of partitions is changed while no instance runs: what nobody recorded is a gap, and repaired (G1).
+func TestLayoutChangesWhileNobodyRecords(t *testing.T) {
+	h := newHouse(t)
+	h.deploy(true)
+	e, stop := h.engine("one")
+	h.ready(e, 2)
+	h.set("emp:1", "a")
+	want := map[string]string{"emp:1": "a"}
+	h.equal("emp", "target", want)
+	stop()
+	h.set("emp:1", "b")
+	h.set("emp:2", "b")
+	want["emp:1"], want["emp:2"] = "b", "b"
+	h.spec.Settings.Partitions = 3
+	h.deploy(true)
+	e, _ = h.engine("two")
+	h.equal("emp", "target", want)
+	h.ready(e, 3)
+	eventually(t, "one gap is known, and repaired", func() bool {
+		gaps := h.status(e).Gaps
+		return len(gaps) == 1 && gaps[0].RepairedMs > 0
+	})
+}
+
 // Another setting of the source: every lane drains, and goes on with it.
 func TestSourceChanges(t *testing.T) {
 	h := newHouse(t)

@@ -152,12 +152,17 @@ func (s *site) identify(ctx context.Context) error {
 	}
 }
 
-// configure tells recorder and upkeep of a generation. Staying are jobs that are recorded in another layout, for now.
-func (s *site) configure(p *pipelinev1.Pipeline, staying map[string]int) {
+// configure tells recorder and upkeep of a generation. Staying are jobs that are recorded in another layout, for now, and
+// moved are those that have others in which changes were recorded.
+func (s *site) configure(p *pipelinev1.Pipeline, staying map[string]int, moved map[string]bool) {
 	partitions := func(job *pipelinev1.Job) int {
 		return cmp.Or(staying[job.GetName()], recorder.Partitions(p.GetSettings()))
 	}
-	s.recorder.Configure(recorder.NewPlan(p, s.source, partitions))
+	plan := recorder.NewPlan(p, s.source, partitions)
+	for i := range plan.Jobs {
+		plan.Jobs[i].Moved = moved[plan.Jobs[i].Name]
+	}
+	s.recorder.Configure(plan)
 	s.upkeep.Configure(p, partitions)
 }
 

@@ -109,6 +109,9 @@ func (w *writer) settle(ctx context.Context, before map[string]string) (map[stri
 		for i, s := range j.Streams {
 			h := headers[j.first+i]
 			f, create := w.fate(h, s, j.Selection(), before)
+			if f == begun && j.Moved && !w.attached {
+				f = resumed // in other streams, by somebody else, and not until now
+			}
 			if create {
 				if err := w.create(ctx, s, j.Selection()); err != nil {
 					return nil, err

@@ -37,6 +37,8 @@ type Job struct {
 	Hash    bool     // events of hashes matter
 	JSON    bool     // events of JSON documents matter
 	Each    bool     // every change is recorded with the value read right after it (D1, values: each)
+	// Moved says that the job was recorded in other streams before.
+	Moved   bool
 	Streams []stream.Stream
 }
 

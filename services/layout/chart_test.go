@@ -2,6 +2,7 @@ package layout
 
 import (
 	"bytes"
+	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -69,7 +70,7 @@ func flags(t *testing.T, service string) map[string]bool {
 			continue
 		}
 		var help bytes.Buffer
-		if code := host.Run(t.Context(), spec, []string{"--help"}, &help); code != 0 {
+		if code := host.Run(t.Context(), spec, []string{"--help"}, &help, io.Discard); code != 0 {
 			t.Fatalf("--help of %s ends with %d", service, code)
 		}
 		all := map[string]bool{"data-dir": service == "applier-sqlite"}

@@ -3,6 +3,7 @@ package host_test
 import (
 	"bytes"
 	"context"
+	"io"
 	"net"
 	"strings"
 	"testing"
@@ -21,7 +22,7 @@ func asked(t *testing.T, args ...string) (int, string) {
 			t.Error("--healthy builds a service")
 			return host.Idle, nil
 		},
-	}, append([]string{"--healthy"}, args...), &told)
+	}, append([]string{"--healthy"}, args...), io.Discard, &told)
 	return code, told.String()
 }
 

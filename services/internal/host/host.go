@@ -103,12 +103,13 @@ func Main(spec Spec) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	return Run(ctx, spec, os.Args[1:], os.Stderr)
+	return Run(ctx, spec, os.Args[1:], os.Stdout, os.Stderr)
 }
 
-// Run is Main with its surroundings given; it ends when ctx does.
-func Run(ctx context.Context, spec Spec, args []string, stderr io.Writer) int {
-	o, err := parse(spec, args, stderr)
+// Run is Main with its surroundings given; it ends when ctx does. What was asked for, help or the version, goes to stdout, all else
+// to stderr.
+func Run(ctx context.Context, spec Spec, args []string, stdout, stderr io.Writer) int {
+	o, err := parse(spec, args, stdout)
 	switch {
 	case errors.Is(err, pflag.ErrHelp):
 		return 0

@@ -53,7 +53,7 @@ func started(t *testing.T, build host.Build, args ...string) (address, metrics s
 	log = &logged{}
 	code := make(chan int, 1)
 	go func() {
-		code <- host.Run(ctx, host.Spec{Name: "test", Listen: "127.0.0.1:0", MetricsListen: "127.0.0.1:0", Build: build}, args, log)
+		code <- host.Run(ctx, host.Spec{Name: "test", Listen: "127.0.0.1:0", MetricsListen: "127.0.0.1:0", Build: build}, args, io.Discard, log)
 	}()
 	deadline := time.Now().Add(90 * time.Second)
 	for {
@@ -156,7 +156,7 @@ func TestServiceFails(t *testing.T) {
 	var log logged
 	code := host.Run(t.Context(), host.Spec{Name: "test", Listen: "127.0.0.1:0", MetricsListen: "off", Build: func(context.Context, *host.Process) (host.Service, error) {
 		return host.ServiceFunc(func(context.Context) error { return errors.New("no lease") }), nil
-	}}, nil, &log)
+	}}, nil, io.Discard, &log)
 	if code != 1 || !strings.Contains(log.String(), "slipstream-test: no lease") {
 		t.Errorf("exit code %d, said %s", code, log.String())
 	}
@@ -193,17 +193,21 @@ func TestUsage(t *testing.T) {
 			for k, v := range tc.env {
 				t.Setenv(k, v)
 			}
-			var log logged
-			code := host.Run(t.Context(), host.Spec{Name: "test", Listen: taken.Addr().String(), MetricsListen: "off", Build: build}, tc.args, &log)
-			if code != tc.code || !strings.Contains(log.String(), tc.says) {
-				t.Errorf("exit code %d, want %d; said %s", code, tc.code, log.String())
+			var out, log logged
+			code := host.Run(t.Context(), host.Spec{Name: "test", Listen: taken.Addr().String(), MetricsListen: "off", Build: build}, tc.args, &out, &log)
+			said, silent := &log, &out
+			if tc.code == 0 {
+				said, silent = &out, &log
+			}
+			if code != tc.code || !strings.Contains(said.String(), tc.says) || silent.String() != "" {
+				t.Errorf("exit code %d, want %d; stdout %q, stderr %q", code, tc.code, out.String(), log.String())
 			}
 		})
 	}
 	t.Run("address in use", func(t *testing.T) {
 		var log logged
 		ok := func(context.Context, *host.Process) (host.Service, error) { return host.Idle, nil }
-		if code := host.Run(t.Context(), host.Spec{Name: "test", Listen: taken.Addr().String(), MetricsListen: "off", Build: ok}, nil, &log); code != 1 || !strings.Contains(log.String(), "--listen") {
+		if code := host.Run(t.Context(), host.Spec{Name: "test", Listen: taken.Addr().String(), MetricsListen: "off", Build: ok}, nil, io.Discard, &log); code != 1 || !strings.Contains(log.String(), "--listen") {
 			t.Errorf("exit code %d, said %s", code, log.String())
 		}
 	})

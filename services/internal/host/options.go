@@ -23,11 +23,11 @@ type options struct {
 }
 
 // parse reads flags, then the environment for flags that were not given.
-func parse(spec Spec, args []string, stderr io.Writer) (*options, error) {
+func parse(spec Spec, args []string, stdout io.Writer) (*options, error) {
 	var o options
 	f := pflag.NewFlagSet(binary(spec.Name), pflag.ContinueOnError)
 	f.SortFlags = false
-	f.SetOutput(stderr)
+	f.SetOutput(stdout)
 	if spec.Flags != nil {
 		spec.Flags(f)
 	}
@@ -41,14 +41,14 @@ func parse(spec Spec, args []string, stderr io.Writer) (*options, error) {
 	f.BoolVar(&o.healthy, "healthy", false, "ask the process that runs with these flags whether it serves, and exit with 0 or 1")
 	version := f.Bool("version", false, "print the version and exit")
 	f.Usage = func() {
-		fmt.Fprintf(stderr, "%s: %s\n\nFlags (each is also an environment variable, for example %s):\n%s",
+		fmt.Fprintf(stdout, "%s: %s\n\nFlags (each is also an environment variable, for example %s):\n%s",
 			binary(spec.Name), spec.Summary, Variable("log-level"), f.FlagUsages())
 	}
 	if err := f.Parse(args); err != nil {
 		return nil, err
 	}
 	if *version {
-		fmt.Fprintln(stderr, Version())
+		fmt.Fprintln(stdout, Version())
 		return nil, pflag.ErrHelp
 	}
 	if f.NArg() > 0 {

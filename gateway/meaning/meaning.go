@@ -51,6 +51,7 @@ func Compare(before, after *pipelinev1.Pipeline) []Job {
 		c.format()
 		c.transform()
 		c.outputs()
+		c.tables()
 		if len(c.changes) > 0 {
 			out = append(out, Job{Name: job.GetName(), Changes: c.changes, Caution: Caution(job)})
 		}
@@ -119,6 +120,24 @@ func (c *comparison) format() {
 	if b == pipelinev1.BeforeImage_BEFORE_IMAGE_FULL && a != b {
 		c.stale("before_image", arrow("before_image", word(a.String(), "BEFORE_IMAGE_"), word(b.String(), "BEFORE_IMAGE_"))+
 			": a record has no before until its key was written once more", "")
+	}
+}
+
+// tables compares where targets keep what they know of a job. Nothing is carried over: lanes begin as those of a new job do.
+func (c *comparison) tables() {
+	if a, b := c.oldSettings.GetPositionTable(), c.newSettings.GetPositionTable(); a != b {
+		again := "; no position is known there: what the change streams still have is written again"
+		if keepsHistory(c.new) {
+			again += ", and stands in the history twice"
+		}
+		c.tell("applier", arrow("position_table", a, b)+again, "")
+	}
+	indexed := slices.ContainsFunc(c.new.GetOutputs(), func(o *pipelinev1.Output) bool {
+		return o.GetRelational().GetRowIndex()
+	})
+	if a, b := c.oldSettings.GetRowTable(), c.newSettings.GetRowTable(); a != b && indexed {
+		c.stale("applier", arrow("row_table", a, b)+": which key owns which row is not known there until the key is written again",
+			"rows of keys that are removed, or move to another row, before that")
 	}
 }
 

@@ -2,6 +2,7 @@ package meaning_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -208,6 +209,31 @@ output:
 	moved := compiled(t, job, strings.Replace(conf, "host: c", "host: elsewhere", 1))
 	if got := meaning.Compare(before, moved); len(got) > 0 {
 		t.Errorf("a connection that leads elsewhere is for the positions there to judge: %v", lines(got))
+	}
+}
+
+// TestTables: what targets know of a job stands in tables that may get another name, and is not carried over.
+func TestTables(t *testing.T) {
+	const positions = "  applier: position_table: slipstream_position → there; no position is known there: what the change streams still have is written again"
+	history := replaced(t, base, []string{"table: emp", "table: emp\n      load_strategy: APPEND", "exclude_commands: [hdel]", "exclude_commands: [hdel], values: each"})
+	for _, tc := range []struct {
+		job     string
+		indexed bool
+		want    []string
+	}{
+		{base, false, []string{positions}},
+		{history, false, []string{positions + ", and stands in the history twice"}},
+		{base, true, []string{positions, "! applier: row_table: slipstream_row → here: which key owns which row is not known there until the key is " +
+			"written again | rows of keys that are removed, or move to another row, before that"}},
+	} {
+		before := compiled(t, tc.job, conf)
+		after := compiled(t, tc.job, conf+"applier:\n  position_table: there\n  row_table: here\n")
+		for _, p := range []*pipelinev1.Pipeline{before, after} {
+			p.GetJobs()[0].GetOutputs()[0].GetRelational().RowIndex = tc.indexed
+		}
+		if got := lines(meaning.Compare(before, after)); !slices.Equal(got, tc.want) {
+			t.Errorf("%q, want %q", got, tc.want)
+		}
 	}
 }
 

@@ -18,7 +18,7 @@ func (s *Server) ListDeadLetterStreams(
 	if err != nil {
 		return nil, err
 	}
-	res, err := anyCapture(s, func(c capturev1.CaptureServiceClient) (*capturev1.ListDeadLetterStreamsResponse, error) {
+	res, err := anyCapture(ctx, s, name, func(c capturev1.CaptureServiceClient) (*capturev1.ListDeadLetterStreamsResponse, error) {
 		return c.ListDeadLetterStreams(ctx, &capturev1.ListDeadLetterStreamsRequest{Pipeline: name})
 	})
 	if err != nil {
@@ -33,7 +33,7 @@ func (s *Server) Resync(ctx context.Context, req *gatewayv1.ResyncRequest) (*gat
 	if err != nil {
 		return nil, err
 	}
-	res, err := anyCapture(s, func(c capturev1.CaptureServiceClient) (*capturev1.ResyncResponse, error) {
+	res, err := anyCapture(ctx, s, name, func(c capturev1.CaptureServiceClient) (*capturev1.ResyncResponse, error) {
 		return c.Resync(ctx, &capturev1.ResyncRequest{Pipeline: name, Jobs: req.GetJobs()})
 	})
 	if err != nil {
@@ -49,7 +49,7 @@ func (s *Server) Reset(ctx context.Context, req *gatewayv1.ResetRequest) (*gatew
 	if err != nil {
 		return nil, err
 	}
-	res, err := anyCapture(s, func(c capturev1.CaptureServiceClient) (*capturev1.ResetResponse, error) {
+	res, err := anyCapture(ctx, s, name, func(c capturev1.CaptureServiceClient) (*capturev1.ResetResponse, error) {
 		return c.Reset(ctx, &capturev1.ResetRequest{Pipeline: name, Jobs: req.GetJobs()})
 	})
 	if err != nil {
@@ -77,7 +77,7 @@ func (s *Server) Configure(ctx context.Context, req *gatewayv1.ConfigureRequest)
 	if compile.Failed(problems) {
 		return &gatewayv1.ConfigureResponse{Problems: problems}, nil
 	}
-	res, err := anyCapture(s, func(c capturev1.CaptureServiceClient) (*capturev1.ConfigureResponse, error) {
+	res, err := anyCapture(ctx, s, p.GetName(), func(c capturev1.CaptureServiceClient) (*capturev1.ConfigureResponse, error) {
 		return c.Configure(ctx, &capturev1.ConfigureRequest{Pipeline: p, DryRun: req.GetDryRun()})
 	})
 	if err != nil {

@@ -3,31 +3,12 @@ package server
 import (
 	"context"
 
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
-
 	capturev1 "slipstream/proto/slipstream/capture/v1"
 	gatewayv1 "slipstream/proto/slipstream/gateway/v1"
 )
 
-// anyCapture asks the capture instances one after the other until one can be reached: what stands in Redis they all see.
-func anyCapture[R any](s *Server, ask func(capturev1.CaptureServiceClient) (R, error)) (res R, err error) {
-	err = status.Error(codes.FailedPrecondition, "the gateway knows no capture service; give it one with --capture")
-	for _, peer := range s.config.CaptureNow() {
-		switch res, err = ask(peer.Client); status.Code(err) {
-		case codes.Unavailable:
-		case codes.Unimplemented: // in a rolling upgrade another instance may know it
-			err = status.Errorf(codes.FailedPrecondition, "capture at %s is of an older version, which does not know this (%s): upgrade it",
-				peer.Address, reason(err))
-		default:
-			return res, err
-		}
-	}
-	return res, err
-}
-
 func (s *Server) readKeys(ctx context.Context, req *capturev1.ReadKeysRequest) (*capturev1.ReadKeysResponse, error) {
-	return anyCapture(s, func(c capturev1.CaptureServiceClient) (*capturev1.ReadKeysResponse, error) {
+	return anyCapture(ctx, s, req.GetPipeline().GetName(), func(c capturev1.CaptureServiceClient) (*capturev1.ReadKeysResponse, error) {
 		return c.ReadKeys(ctx, req)
 	})
 }
@@ -38,7 +19,7 @@ func (s *Server) ListRejected(ctx context.Context, req *gatewayv1.ListRejectedRe
 	if err != nil {
 		return nil, err
 	}
-	res, err := anyCapture(s, func(c capturev1.CaptureServiceClient) (*capturev1.ListRejectedResponse, error) {
+	res, err := anyCapture(ctx, s, name, func(c capturev1.CaptureServiceClient) (*capturev1.ListRejectedResponse, error) {
 		return c.ListRejected(ctx, &capturev1.ListRejectedRequest{
 			Pipeline: name, Job: req.GetJob(), MaxRecords: req.GetMaxRecords(), Oldest: req.GetOldest(), DlqName: req.GetDlqName(),
 			Offset: req.GetOffset(), Open: !reads(ctx),
@@ -56,7 +37,7 @@ func (s *Server) Replay(ctx context.Context, req *gatewayv1.ReplayRequest) (*gat
 	if err != nil {
 		return nil, err
 	}
-	res, err := anyCapture(s, func(c capturev1.CaptureServiceClient) (*capturev1.ReplayResponse, error) {
+	res, err := anyCapture(ctx, s, name, func(c capturev1.CaptureServiceClient) (*capturev1.ReplayResponse, error) {
 		return c.Replay(ctx, &capturev1.ReplayRequest{
 			Pipeline: name, Job: req.GetJob(), DlqName: req.GetDlqName(), Ids: req.GetIds(), MaxRecords: req.GetMaxRecords(),
 			AsRecorded: req.GetAsRecorded(),

@@ -156,7 +156,7 @@ func (s *Server) acknowledge(ctx context.Context, pipeline string) error {
 	ctx, cancel := context.WithTimeout(ctx, s.config.StartTimeout)
 	defer cancel()
 	for {
-		_, err := anyCapture(s, func(c capturev1.CaptureServiceClient) (*capturev1.AcknowledgeFlushResponse, error) {
+		_, err := anyCapture(ctx, s, pipeline, func(c capturev1.CaptureServiceClient) (*capturev1.AcknowledgeFlushResponse, error) {
 			return c.AcknowledgeFlush(ctx, &capturev1.AcknowledgeFlushRequest{Pipeline: pipeline})
 		})
 		switch status.Code(err) {

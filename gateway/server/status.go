@@ -106,7 +106,7 @@ func (s *Server) status(ctx context.Context, name string, now store.State) *gate
 		merged.Generation = now.Pipeline.GetGeneration()
 		merged.ReadMs = s.config.Now().UnixMilli()
 		unknown = "unknown: capture does not answer"
-		if slices.Contains(strange, true) {
+		if len(strange) > 0 && !slices.Contains(strange, false) {
 			unknown = "unknown: " + unserved
 			merged.Recorder = &capturev1.RecorderStatus{Reason: unserved}
 		}

@@ -11,7 +11,6 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/health"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
-	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/test/bufconn"
 
 	capturev1 "slipstream/proto/slipstream/capture/v1"
@@ -156,12 +155,13 @@ func TestInstancesComeAndGo(t *testing.T) {
 // TestNobodyServes: a pipeline that no capture instance serves is not taken for one whose capture is away.
 func TestNobodyServes(t *testing.T) {
 	l := deployed(t)
-	l.config.Capture = []server.Peer[capturev1.CaptureServiceClient]{view(nil), {Client: &capture{
-		status: func(*capturev1.StatusRequest) (*capturev1.StatusResponse, error) {
-			return nil, status.Error(codes.NotFound, "no such pipeline")
-		},
-	}}}
+	l.config.Capture = []server.Peer[capturev1.CaptureServiceClient]{stranger(), view(nil)}
 	res, err := l.server().Status(t.Context(), &gatewayv1.StatusRequest{})
+	if err != nil || res.GetConnections()[0].GetStatus() != "unknown: capture does not answer" {
+		t.Errorf("one is away: %v, %v", res.GetConnections(), err)
+	}
+	l.config.Capture = []server.Peer[capturev1.CaptureServiceClient]{stranger(), stranger()}
+	res, err = l.server().Status(t.Context(), &gatewayv1.StatusRequest{})
 	if err != nil {
 		t.Fatal(err)
 	}

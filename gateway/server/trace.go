@@ -102,10 +102,12 @@ type source struct {
 	stream grpc.ServerStreamingClient[capturev1.TraceResponse]
 }
 
-// begin has every capture instance follow changes. It fails where none can be asked, or one does not know what is asked for.
+// begin has every capture instance that serves the pipeline follow changes. It fails where none can be asked, or one does not know
+// what is asked for.
 func (t *tracing) begin(req *gatewayv1.TraceRequest) (sources []source, instances []string, err error) {
-	var failed error
-	for i, peer := range t.s.config.CaptureNow() {
+	var failed, unserved error
+	all := t.s.config.CaptureNow()
+	for i, peer := range all {
 		stream, err := peer.Client.Trace(t.within, &capturev1.TraceRequest{
 			Pipeline: t.pipeline.GetName(), Job: req.GetJob(), Keys: req.GetKeys(), MaxRecords: req.GetMaxChangeRecords(),
 			OnlyRejected: req.GetOnlyRejected(),
@@ -118,14 +120,23 @@ func (t *tracing) begin(req *gatewayv1.TraceRequest) (sources []source, instance
 		case codes.OK:
 			sources = append(sources, source{index: i, stream: stream})
 			instances = append(instances, first.GetReady().GetInstance())
-		case codes.NotFound, codes.InvalidArgument:
+		case codes.NotFound:
+			if len(all) == 1 || serves(t.within, peer.Client, t.pipeline.GetName()) {
+				return nil, nil, err
+			}
+			unserved = err
+		case codes.InvalidArgument:
 			return nil, nil, err
 		default:
 			failed = err
 			t.summary.Unreachable = append(t.summary.Unreachable, peer.Address+": "+reason(err))
 		}
 	}
-	if len(sources) == 0 {
+	switch {
+	case len(sources) > 0:
+	case failed == nil:
+		return nil, nil, unserved
+	default:
 		return nil, nil, status.Errorf(status.Code(failed), "capture cannot be asked: %s", strings.Join(t.summary.Unreachable, "; "))
 	}
 	slices.Sort(instances)

@@ -35,7 +35,7 @@ func run() int {
 			if err != nil {
 				return cli.Gateway{}, err
 			}
-			return cli.Gateway{Client: gatewayv1.NewGatewayServiceClient(conn), Close: conn.Close}, nil
+			return cli.Gateway{Client: gatewayv1.NewGatewayServiceClient(cli.Answered(conn)), Close: conn.Close}, nil
 		},
 		Here: func(ctx context.Context, dir string) (cli.Gateway, error) {
 			client, end, err := embedded.Validator(ctx, embedded.Options{Dir: dir, Log: host.Logger(io.Discard, "error", "text")})

@@ -81,6 +81,10 @@ func (a *app) explain(address string, err error) error {
 	}
 	switch s.Code() {
 	case codes.Unavailable:
+		var answered unavailable
+		if errors.As(err, &answered) {
+			return fmt.Errorf("the gateway at %s cannot do it now: %s", address, s.Message())
+		}
 		return fmt.Errorf("the gateway at %s cannot be asked: %s\nstart one with `slipstream run`, name another with --gateway or %s, or give --tls or --tls-ca where it wants TLS",
 			address, s.Message(), GatewayVariable)
 	case codes.Unauthenticated:

@@ -39,11 +39,11 @@ demo: build ## show a pipeline at work on a real data set and compare both ends;
 	@deploy/dev/install-servers redis
 	@KEEP=$(KEEP) bin/slipstream-demo
 
-# The package that takes longest, and mostly waits, is named first: all others run beside it. Packages tell their results in
-# this order.
+# The package that takes longest, and mostly waits, is named first: all others run beside it, one package more at a time than
+# there are processors. Packages tell their results in this order.
 .PHONY: test
 test: install-servers ## run every test with the race detector, against private servers
-	CGO_ENABLED=1 go test -race -timeout $(TEST_TIMEOUT) ./services/e2e work
+	CGO_ENABLED=1 go test -race -p $$(($$(getconf _NPROCESSORS_ONLN) + 1)) -timeout $(TEST_TIMEOUT) ./services/e2e work
 
 .PHONY: screenshots
 screenshots: install-servers ## take the pictures of the web page in docs/images, from a line at work

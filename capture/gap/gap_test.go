@@ -1,6 +1,7 @@
 package gap_test
 
 import (
+	"crypto/rand"
 	"fmt"
 	"testing"
 	"time"
@@ -19,7 +20,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func TestBook(t *testing.T) {
 	rdb := redis.NewClient(&redis.Options{Addr: devserver.SharedRedis(t).Addr})
 	defer func() { _ = rdb.Close() }()
-	book := gap.NewBook(rdb, t.Name())
+	book := gap.NewBook(rdb, t.Name()+rand.Text())
 	base := time.Now().Truncate(time.Millisecond)
 	open := func(g gap.Gap) string {
 		t.Helper()

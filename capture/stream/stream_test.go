@@ -2,6 +2,7 @@ package stream_test
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"math"
@@ -21,11 +22,12 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 type rig struct {
-	t     *testing.T
-	addr  string
-	rdb   *redis.Client
-	store *stream.Store
-	s     stream.Stream
+	t        *testing.T
+	addr     string
+	rdb      *redis.Client
+	store    *stream.Store
+	pipeline string // its own also when a test runs again
+	s        stream.Stream
 }
 
 func newRig(t *testing.T, args ...string) *rig {
@@ -38,7 +40,8 @@ func newRig(t *testing.T, args ...string) *rig {
 	}
 	rdb := redis.NewClient(&redis.Options{Addr: addr, Protocol: 2})
 	t.Cleanup(func() { _ = rdb.Close() })
-	return &rig{t: t, addr: addr, rdb: rdb, store: stream.NewStore(rdb), s: stream.Recorded(t.Name(), "job", 0, 1)}
+	pipeline := t.Name() + rand.Text()
+	return &rig{t: t, addr: addr, rdb: rdb, store: stream.NewStore(rdb), pipeline: pipeline, s: stream.Recorded(pipeline, "job", 0, 1)}
 }
 
 func (r *rig) dial(ctx context.Context) (*resp.Conn, error) {
@@ -434,7 +437,7 @@ func TestReadRefused(t *testing.T) {
 // TestBell: those who wait are woken by either stream, at once, and only then.
 func TestBell(t *testing.T) {
 	r := newRig(t)
-	other := &rig{t: t, addr: r.addr, rdb: r.rdb, store: r.store, s: stream.Recorded(t.Name(), "other", 0, 1)}
+	other := &rig{t: t, addr: r.addr, rdb: r.rdb, store: r.store, s: stream.Recorded(r.pipeline, "other", 0, 1)}
 	h, oh := r.create("100-0"), other.create("100-0")
 	bell := stream.NewBell(r.dial)
 	ctx, cancel := context.WithCancel(t.Context())

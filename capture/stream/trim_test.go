@@ -163,7 +163,7 @@ func TestTrimOutOfMemory(t *testing.T) {
 // TestForeign: an application's stream is read, published on, and never trimmed or touched otherwise.
 func TestForeign(t *testing.T) {
 	r := newRig(t)
-	r.s = stream.Written(t.Name(), "job", "outbox:"+t.Name())
+	r.s = stream.Written(r.pipeline, "job", "outbox:"+r.pipeline)
 	h, err := r.store.Adopt(t.Context(), r.s)
 	if err != nil || !h.Exists {
 		t.Fatalf("%+v, %v", h, err)
@@ -242,7 +242,7 @@ func TestForeign(t *testing.T) {
 // later, whose entries may be older: the header begins anew, and the lane reads all of it.
 func TestAnotherForeignStream(t *testing.T) {
 	r := newRig(t)
-	first, second := stream.Written(t.Name(), "job", "first:"+t.Name()), stream.Written(t.Name(), "job", "second:"+t.Name())
+	first, second := stream.Written(r.pipeline, "job", "first:"+r.pipeline), stream.Written(r.pipeline, "job", "second:"+r.pipeline)
 	r.s = first
 	h, err := r.store.Adopt(t.Context(), first)
 	if err != nil {

@@ -43,8 +43,8 @@ func (p *Process) serveHTTP(
 	if err != nil {
 		return nil, fmt.Errorf("listening for %s: %w; choose another address with --%s", what, err, what)
 	}
-	if server.ErrorLog == nil { // handshakes that fail, and the like: its own log would go to stderr in another form
-		server.ErrorLog = slog.NewLogLogger(p.Log.Handler(), slog.LevelDebug)
+	if server.ErrorLog == nil { // handshakes that fail, and calls that panic: its own log would go to stderr in another form
+		server.ErrorLog = slog.NewLogLogger(p.Log.Handler(), slog.LevelWarn)
 	}
 	h := &HTTPServer{lis: lis, done: make(chan struct{}), server: server}
 	go func() {

@@ -2,8 +2,22 @@ package engine_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
+
+	"slipstream/capture/engine"
+	capturev1 "slipstream/proto/slipstream/capture/v1"
 )
+
+// stopped stops the pipeline and waits until nobody has its lanes; it is recorded as before.
+func (h *house) stopped(e *engine.Engine, lanes int) {
+	h.t.Helper()
+	h.running(false)
+	eventually(h.t, "the lanes are closed", func() bool {
+		all := h.status(e).Lanes
+		return len(all) == lanes && !slices.ContainsFunc(all, func(l *capturev1.LaneStatus) bool { return l.Owner != "" })
+	})
+}
 
 // A new number of partitions: the old streams are read to their end before the new lanes open (D2).
 func TestLayoutChange(t *testing.T) {
@@ -11,11 +25,7 @@ func TestLayoutChange(t *testing.T) {
 	h.deploy(true)
 	e, _ := h.engine("one")
 	h.ready(e, 2)
-	h.running(false)
-	eventually(t, "the lanes are closed", func() bool {
-		s := h.status(e)
-		return len(s.Lanes) == 2 && s.Lanes[0].Owner == "" && s.Lanes[1].Owner == ""
-	})
+	h.stopped(e, 2)
 	want := map[string]string{}
 	for i := range 60 {
 		key := fmt.Sprint("emp:", i)
@@ -49,11 +59,7 @@ func TestLayoutChangesTwice(t *testing.T) {
 			h.deploy(true)
 			e, _ := h.engine("one")
 			h.ready(e, 2)
-			h.running(false)
-			eventually(t, "the lanes are closed", func() bool {
-				s := h.status(e)
-				return len(s.Lanes) == 2 && s.Lanes[0].Owner == "" && s.Lanes[1].Owner == ""
-			})
+			h.stopped(e, 2)
 			want := map[string]string{}
 			write := func(value string) {
 				t.Helper()
@@ -151,6 +157,7 @@ func TestSourceChanges(t *testing.T) {
 	opened := len(h.target.Opens())
 	h.spec.Connections["source"].Options = map[string]string{"socket_timeout": "7"}
 	h.deploy(true)
+	eventually(t, "every lane was opened anew", func() bool { return len(h.target.Opens())-opened >= 16 })
 	h.ready(e, 16)
 	h.set("emp:1", "a")
 	h.equal("emp", "target", map[string]string{"emp:1": "a"})
